@@ -1,0 +1,93 @@
+"""The built-in networks' names and arguments (the networks themselves are in the room `models`)."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from netwright.config.schema import Kind, Part
+from netwright.errors import RecipeError
+
+Count = Annotated[int, Meta(ge=1)]
+Probability = Annotated[float, Meta(ge=0, lt=1)]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid", "maxout"]
+Output = Literal["logits", "log_probabilities", "probabilities"]
+
+
+class Model(Part, frozen=True, kw_only=True):
+    """What every network has: where its first weights come from."""
+
+    kind: ClassVar[str] = "model"
+
+
+class Linear(Model, frozen=True, kw_only=True):
+    """Softmax regression: pixels -> one Linear."""
+
+    name: Literal["linear"] = "linear"
+    output: Output | None = None
+
+
+class Mlp(Model, frozen=True, kw_only=True):
+    """Multi-layer perceptron: flatten, then hidden layers of the given sizes, each Linear -> batch norm ->
+    activation -> dropout, then a Linear to the classes. `output: null` is what the criterion needs."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden_sizes: tuple[Count, ...] = (200,)
+    activation: Activation = "relu"
+    dropout: Probability = 0.0
+    batch_norm: bool = False
+    output: Output | None = None
+
+
+class Cnn(Model, frozen=True, kw_only=True):
+    """Convolutional network: for every entry of `channels` convolution -> batch norm -> activation (-> pooling), then
+    flatten, `classifier_sizes` hidden Linear layers and a Linear to the classes.
+
+    `pool_after` lists the convolutions (from 1) that are followed by pooling; null: all of them."""
+
+    name: Literal["cnn"] = "cnn"
+    channels: tuple[Count, ...] = (32, 64, 128)
+    kernel_size: Count = 3
+    padding: Annotated[int, Meta(ge=0)] | Literal["same"] = "same"
+    pooling: Literal["max", "average", "none"] = "max"
+    pool_size: Annotated[int, Meta(ge=1)] = 2
+    pool_after: tuple[Count, ...] | None = None
+    activation: Activation = "relu"
+    batch_norm: bool = False
+    dropout: Probability = 0.0
+    classifier_sizes: tuple[Count, ...] = ()
+    classifier_batch_norm: bool = False
+    output: Output | None = None
+
+    def check(self, where: str) -> None:
+        if not self.channels:
+            raise RecipeError(f"`{where}.channels` is empty; give at least one convolution, such as [32, 64, 128]")
+        over = [place for place in self.pool_after or () if place > len(self.channels)]
+        if over:
+            raise RecipeError(
+                f"`{where}.pool_after` names convolution {over[0]}, and there are {len(self.channels)}; "
+                f"use numbers from 1 to {len(self.channels)}"
+            )
+
+
+class AlexNet(Model, frozen=True, kw_only=True):
+    """AlexNet (Krizhevsky 2014, "One weird trick …"), as torchvision has it, for any image size and channel count."""
+
+    name: Literal["alexnet"] = "alexnet"
+    dropout: Probability = 0.5
+
+
+class TorchvisionModel(Model, frozen=True, kw_only=True):
+    """Any classification architecture of torchvision by its name there; `arguments` go to its constructor."""
+
+    name: str
+    arguments: dict[str, float | int | bool | str] = {}
+
+
+class CustomModel(Model, frozen=True, kw_only=True):
+    """The user's own `nn.Module`, given as an object; `type` is what its class is called."""
+
+    name: Literal["custom"] = "custom"
+    type: str = ""
+
+
+MODELS = Kind("model", Linear, Mlp, Cnn, AlexNet, CustomModel, fallback=TorchvisionModel)

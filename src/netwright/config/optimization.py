@@ -1,0 +1,187 @@
+"""Names and arguments of the built-in criteria, optimizers and learning-rate schedulers."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from netwright.config.schema import Kind, Part
+from netwright.errors import RecipeError
+
+Rate = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Beta = Annotated[float, Meta(ge=0, lt=1)]
+Steps = Annotated[int, Meta(ge=0)]
+Epochs = Annotated[int, Meta(ge=1)]
+ClassWeights = Literal["balanced"] | tuple[NotNegative, ...] | None
+
+
+class Criterion(Part, frozen=True, kw_only=True):
+    """The function whose mean over a batch is made small."""
+
+    kind: ClassVar[str] = "criterion"
+
+
+class CrossEntropy(Criterion, frozen=True, kw_only=True):
+    """Cross-entropy of logits (B, K) and class indices (B,)."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Fraction = 0.0
+    class_weights: ClassWeights = None
+
+
+class Nll(Criterion, frozen=True, kw_only=True):
+    """Negative log-likelihood of log-probabilities (B, K): the network ends in LogSoftmax."""
+
+    name: Literal["nll"] = "nll"
+    class_weights: ClassWeights = None
+
+
+class Bce(Criterion, frozen=True, kw_only=True):
+    """Binary cross-entropy of one probability (B, 1): two classes, and the network ends in a sigmoid."""
+
+    name: Literal["bce"] = "bce"
+
+
+class BceWithLogits(Criterion, frozen=True, kw_only=True):
+    """Binary cross-entropy of one logit (B, 1), for two classes."""
+
+    name: Literal["bce_with_logits"] = "bce_with_logits"
+
+
+class CustomCriterion(Criterion, frozen=True, kw_only=True):
+    """The user's own function (logits, targets) -> mean loss, given as an object."""
+
+    name: Literal["custom"] = "custom"
+    type: str = ""
+
+
+CRITERIA = Kind("criterion", CrossEntropy, Nll, Bce, BceWithLogits, CustomCriterion)
+
+
+class Optimizer(Part, frozen=True, kw_only=True):
+    """How gradients change the weights; arguments are torch's own."""
+
+    kind: ClassVar[str] = "optimizer"
+
+
+class Sgd(Optimizer, frozen=True, kw_only=True):
+    """Stochastic gradient descent, with (Nesterov) momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: Rate = 0.01
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+
+    def check(self, where: str) -> None:
+        if self.nesterov and self.momentum == 0:
+            raise RecipeError(f"`{where}.nesterov` needs a momentum; set `{where}.momentum`, for example to 0.9")
+
+
+class Adam(Optimizer, frozen=True, kw_only=True):
+    """Adam (Kingma & Ba 2015); `weight_decay` is an L2 penalty, see adamw for the decoupled one."""
+
+    name: Literal["adam"] = "adam"
+    lr: Rate = 3e-4
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: NotNegative = 0.0
+
+
+class AdamW(Optimizer, frozen=True, kw_only=True):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: Rate = 3e-4
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: NotNegative = 0.01
+
+
+class Adagrad(Optimizer, frozen=True, kw_only=True):
+    """Adagrad (Duchi et al. 2011)."""
+
+    name: Literal["adagrad"] = "adagrad"
+    lr: Rate = 0.01
+    lr_decay: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+
+
+class Adadelta(Optimizer, frozen=True, kw_only=True):
+    """Adadelta (Zeiler 2012)."""
+
+    name: Literal["adadelta"] = "adadelta"
+    lr: Rate = 1.0
+    rho: Fraction = 0.9
+    weight_decay: NotNegative = 0.0
+
+
+class RmsProp(Optimizer, frozen=True, kw_only=True):
+    """RMSprop (Tieleman & Hinton 2012)."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    lr: Rate = 0.001
+    alpha: Fraction = 0.99
+    momentum: Fraction = 0.0
+    weight_decay: NotNegative = 0.0
+
+
+class CustomOptimizer(Optimizer, frozen=True, kw_only=True):
+    """The user's own function parameters -> torch.optim.Optimizer, given as an object."""
+
+    name: Literal["custom"] = "custom"
+    type: str = ""
+
+
+OPTIMIZERS = Kind("optimizer", Sgd, Adam, AdamW, Adagrad, Adadelta, RmsProp, CustomOptimizer)
+
+
+class LrScheduler(Part, frozen=True, kw_only=True):
+    """How the learning rate of the optimizer moves; every one can begin with a linear warm-up from near 0."""
+
+    kind: ClassVar[str] = "lr_scheduler"
+    warmup_steps: Steps = 0
+
+
+class Constant(LrScheduler, frozen=True, kw_only=True):
+    """The optimizer's lr throughout."""
+
+    name: Literal["constant"] = "constant"
+
+
+class StepDecay(LrScheduler, frozen=True, kw_only=True):
+    """Multiply the lr by `gamma` every `every_epochs` epochs."""
+
+    name: Literal["step"] = "step"
+    every_epochs: Epochs = 10
+    gamma: Annotated[float, Meta(gt=0, le=1)] = 0.1
+
+
+class Cosine(LrScheduler, frozen=True, kw_only=True):
+    """Half a cosine from lr to `final_fraction` of it at the last step (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"] = "cosine"
+    final_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.0
+
+
+class OneCycle(LrScheduler, frozen=True, kw_only=True):
+    """Up from lr / `start_division` to lr over `up_fraction` of all steps, then down to that over `end_division`
+    (Smith & Topin 2018, cosine arcs, as torch's OneCycleLR without momentum cycling)."""
+
+    name: Literal["one_cycle"] = "one_cycle"
+    up_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.3
+    start_division: Annotated[float, Meta(ge=1)] = 25.0
+    end_division: Annotated[float, Meta(ge=1)] = 1e4
+
+
+class Plateau(LrScheduler, frozen=True, kw_only=True):
+    """Multiply the lr by `factor` when `training.monitor` has not improved for more than `patience` epochs."""
+
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    patience: Steps = 10
+    threshold: NotNegative = 1e-4
+
+
+LR_SCHEDULERS = Kind("lr_scheduler", Constant, StepDecay, Cosine, OneCycle, Plateau)
