@@ -1,1 +1,1 @@
-
+"""WHERE a run runs: device, precision, memory format, threads, randomness."""

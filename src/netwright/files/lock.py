@@ -1,0 +1,29 @@
+"""One process at a time in a folder; the lock of a dead process falls by itself (the kernel drops it)."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from netwright.errors import MachineError
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process. Raises MachineError that names the process which holds it."""
+    lock = FileLock(folder / ".lock")
+    owner = folder / ".lock-owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
+        raise MachineError(f"the folder {folder} is in use by {who}; wait for it, or choose another with --out") from None
+    try:
+        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,145 @@
+"""The run folder: where each file of a run lies, and how a new run comes to be."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from netwright.config.recipe import Recipe, build_recipe
+from netwright.errors import InputError, MachineError, did_you_mean
+from netwright.files.atomic import explained, write_atomic
+
+HOME = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    def read_recipe(self) -> Recipe:
+        """Read the resolved recipe. Raises RecipeError when it is damaged."""
+        return build_recipe(yaml.safe_load(self.recipe.read_text(encoding="utf-8")) or {})
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Save the recipe as YAML, in the order of its sections."""
+        write_atomic(self.recipe, recipe_text(recipe).encode("utf-8"))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return a recipe as YAML, one line a section where it fits."""
+    lines = []
+    for section, value in recipe.to_mapping().items():
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).strip()
+        lines.append(f"{section}: {text}")
+    return "\n".join(lines) + "\n"
+
+
+def create_run(recipe: Recipe, out: Path | None, name: str) -> RunFolder:
+    """Make the folder of a new run (`out`, or the next free `runs/<name>-<number>`) with its recipe in it.
+
+    Raises InputError when `out` exists and holds anything, MachineError when it can't be written."""
+    with explained(out or HOME, 1):
+        folder = RunFolder(_make_given(out) if out is not None else _make_next(name))
+    for inner in (folder.checkpoints, folder.plots):
+        inner.mkdir(exist_ok=True)
+    folder.write_recipe(recipe)
+    return folder
+
+
+def _make_given(out: Path) -> Path:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already; nothing was overwritten: choose another --out, or resume it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out} lies under a file, not a folder; choose another --out") from None
+    return out
+
+
+def _make_next(name: str) -> Path:
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    try:
+        HOME.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise MachineError(f"{HOME.resolve()} is a file, and runs are kept in a folder of that name; use --out") from None
+    number = 1 + max((int(path.name[len(safe) + 1 :]) for path in HOME.glob(f"{safe}-*") if _numbered(path, safe)), default=0)
+    while True:  # two processes may want the same number: mkdir decides
+        try:
+            (HOME / f"{safe}-{number}").mkdir()
+            return HOME / f"{safe}-{number}"
+        except FileExistsError:
+            number += 1
+
+
+def _numbered(path: Path, name: str) -> bool:
+    return path.name[len(name) + 1 :].isdigit()
+
+
+def find_run(run: str | Path) -> RunFolder:
+    """Find a run by its folder or by its name under runs/. Raises InputError when there is none."""
+    for path in (Path(run), HOME / run):
+        if (path / "recipe.yaml").is_file():
+            return RunFolder(path)
+    names = [path.name for path in HOME.glob("*") if path.is_dir()] if HOME.is_dir() else []
+    raise InputError(f"there is no run {str(run)!r}{did_you_mean(str(run), names)}; `netwright runs` lists those there are")
+
+
+def read_json(path: Path) -> Any:
+    """Read one of a run's JSON files. Raises InputError that names it when it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError):
+        raise InputError(f"{path} is damaged (not JSON); restore it from a copy, or train again") from None

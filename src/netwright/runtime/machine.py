@@ -1,0 +1,144 @@
+"""What was asked of the machine, made definite: device, precision, memory format, threads."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+from typing import ContextManager
+
+import torch
+
+from netwright.config.recipe import Runtime
+from netwright.errors import MachineError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how the network computes, with nothing left to choose."""
+
+    device: torch.device
+    precision: str  # fp32 or bf16
+    memory_format: torch.memory_format
+    threads: int
+    exact: bool
+
+    def autocast(self) -> ContextManager[object]:
+        """Return the context in which the forward pass runs."""
+        if self.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given, so that a clock can be read."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def describe(self) -> str:
+        """Return one phrase for people: "CPU, 2 threads, fp32, channels_last"."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type.upper()
+        threads = f", {self.threads} thread{'s' if self.threads > 1 else ''}" if self.device.type == "cpu" else ""
+        return f"{name}{threads}, {self.precision}, {memory_format_name(self.memory_format)}"
+
+
+def choose_machine(runtime: Runtime) -> Machine:
+    """Resolve the recipe's `runtime`. Raises MachineError when the device asked for is not there."""
+    device = _choose_device(runtime.device)
+    exact = runtime.exact
+    precision = runtime.precision
+    if precision == "auto":
+        precision = "bf16" if not exact and hardware_bf16(device) else "fp32"
+    layout = runtime.memory_format
+    if layout == "auto":
+        layout = "contiguous" if exact else "channels_last"
+    threads = runtime.threads if isinstance(runtime.threads, int) else available_cores()
+    return Machine(device, precision, _MEMORY_FORMATS[layout], threads, exact)
+
+
+def resolved(machine: Machine) -> Runtime:
+    """Return the recipe's `runtime` with every choice written out, as the run saves it."""
+    return Runtime(
+        device=str(machine.device),
+        precision="bf16" if machine.precision == "bf16" else "fp32",
+        threads=machine.threads,
+        memory_format="channels_last" if machine.memory_format is torch.channels_last else "contiguous",
+        exact=machine.exact,
+    )
+
+
+_MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def memory_format_name(memory_format: torch.memory_format) -> str:
+    """Return the recipe's word for a memory format."""
+    return next(name for name, known in _MEMORY_FORMATS.items() if known is memory_format)
+
+
+def _choose_device(asked: str) -> torch.device:
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(asked)
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device.type)
+    if there is not None and not there():
+        raise MachineError(f"`runtime.device` is {asked!r} and torch finds no such device here; use cpu, or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MachineError(f"`runtime.device` is {asked!r} and there are {torch.cuda.device_count()} GPUs, from cuda:0")
+    return device
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hardware_bf16(device: torch.device) -> bool:
+    """Say whether bf16 matrix products are quicker than fp32 ones here.
+
+    On a CPU the flags mislead (emulated bf16 is 12 times slower), so what the kernels say is checked by the clock."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not _kernels_have_bf16():
+        return False
+    square = torch.ones(512, 512)
+    half = square.bfloat16()
+    return _seconds_of(half) < 0.8 * _seconds_of(square)
+
+
+def _kernels_have_bf16() -> bool:
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def _seconds_of(square: torch.Tensor, repeats: int = 5) -> float:
+    square @ square
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        square @ square
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+@contextmanager
+def applied(machine: Machine) -> Iterator[None]:
+    """Apply threads and determinism to this process, and put the old settings back at the end."""
+    old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    old_benchmark, old_tf32 = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
+    torch.set_num_threads(machine.threads)
+    torch.use_deterministic_algorithms(machine.exact)
+    torch.backends.cudnn.benchmark = not machine.exact
+    torch.backends.cuda.matmul.allow_tf32 = not machine.exact
+    if machine.exact and machine.device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
+    try:
+        yield
+    finally:
+        torch.set_num_threads(old[0])
+        torch.use_deterministic_algorithms(old[1])
+        torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32 = old_benchmark, old_tf32
