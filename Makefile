@@ -1,0 +1,61 @@
+# make demo       train on the embedded digits, evaluate once on the test split, predict some images
+# make test       the tests; make test-slow for those that train for real (minutes)
+# make lint       ruff and mypy --strict; make format repairs what can be repaired
+# make clean      remove the environment and what was built; runs/ stays
+# Another Python: make demo PYTHON=python3.12. Another folder for the packages: make demo VENV=/some/folder
+
+VENV ?= .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) -c constraints.txt
+# Imported, not just found: a launcher can exist for a version that isn't there, and ensurepip can be a missing package.
+SUITABLE = import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@sed -n '1,5s/^# //p' Makefile
+
+demo: $(VENV)/.installed
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q -m slow --timeout 3600 $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The stamps: pip runs again only when what is asked for has changed, so that what is installed works without a network.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing netwright and what it needs into $(VENV) (PyTorch is large: a few minutes the first time) ..."
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing netwright and what its tests need into $(VENV) (PyTorch is large: a few minutes the first time) ..."
+	@$(PIP_INSTALL) -e ".[test,lint]"
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@for candidate in $(or $(PYTHON),python3.12 python3.11 python3.13 python3 python); do \
+		if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then \
+			echo "Creating $(VENV) with $$candidate ($$("$$candidate" --version 2>&1))"; \
+			exec "$$candidate" -m venv "$(VENV)"; \
+		fi; \
+	done; \
+	echo "No suitable Python among: $(or $(PYTHON),python3.12 python3.11 python3.13 python3 python)." >&2; \
+	echo "netwright needs Python 3.11, 3.12 or 3.13 with its venv and ensurepip modules." >&2; \
+	echo "Install one (on Debian and Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1

@@ -1,0 +1,69 @@
+"""How the source is written: names of files, their size, and the words of the vocabulary."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "netwright"
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 60
+
+# The "not" column of the vocabulary, as far as a parameter's name alone tells; `data` and `label` have right uses too.
+NOT_PARAMETERS = {
+    *("x", "y", "gt", "labels", "preds", "n_classes", "valid", "dev", "aug", "tfm", "trunk", "fc", "opt"),
+    *("learning_rate", "iteration", "global_step", "exp", "job"),
+}
+NOT_VERBS = ("do_", "process_", "handle_")
+FIXED_BY_SCIKIT_LEARN = {"X", "y"}
+PATHS = sorted(SOURCE.rglob("*.py"))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = function.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    return [parameter.arg for parameter in every if parameter is not None]
+
+
+def test_there_is_source() -> None:
+    assert len(PATHS) > 20
+
+
+def test_no_file_is_called_what_holds_anything() -> None:
+    banned = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
+    places = [path for path in SOURCE.rglob("*") if path.stem in banned]
+    places += [path for path in Path(__file__).parents[1].rglob("*.py") if path.stem in banned]
+    assert not places, f"name these after what they do: {places}"
+
+
+def test_files_are_short() -> None:
+    lengths = {str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines()) for path in PATHS}
+    long = {name: length for name, length in lengths.items() if length >= MOST_LINES_OF_A_FILE}
+    assert not long, f"split these by what they do: {long}"
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{path.relative_to(SOURCE)}: {function.name}": length
+        for path in PATHS
+        for function in functions(path)
+        if (length := (function.end_lineno or 0) - function.lineno + 1) >= MOST_LINES_OF_A_FUNCTION
+    }
+    assert not long, f"split these: {long}"
+
+
+def test_the_words_are_those_of_the_vocabulary() -> None:
+    wrong = []
+    for path in PATHS:
+        allowed = FIXED_BY_SCIKIT_LEARN if path.name.startswith("estimator") else set()
+        for function in functions(path):
+            in_a_layer = "models" in path.parts and function.name == "forward"
+            names = [] if in_a_layer else [name for name in parameters(function) if name in NOT_PARAMETERS - allowed]
+            verbs = [function.name] if function.name.startswith(NOT_VERBS) else []
+            wrong += [f"{path.relative_to(SOURCE)}, line {function.lineno}: {name}" for name in names + verbs]
+    assert not wrong, "see the vocabulary in ARCHITECTURE.md:\n" + "\n".join(wrong)
