@@ -1,1 +1,1 @@
-
+"""weights -> predictions: the bundle and the predictor. Never imports training."""

@@ -29,6 +29,10 @@ class Machine:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
+    def arrange(self, images: torch.Tensor) -> torch.Tensor:
+        """Lay a batch out in this machine's memory format; no copy when it is so already."""
+        return images.contiguous(memory_format=self.memory_format) if images.dim() == 4 else images
+
     def synchronize(self) -> None:
         """Wait until the device has done what it was given, so that a clock can be read."""
         if self.device.type == "cuda":
@@ -127,7 +131,7 @@ def _seconds_of(square: torch.Tensor, repeats: int = 5) -> float:
 
 @contextmanager
 def applied(machine: Machine) -> Iterator[None]:
-    """Apply threads and determinism to this process, and put the old settings back at the end."""
+    """Apply threads and determinism, and put them and torch's random state back at the end."""
     old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     old_benchmark, old_tf32 = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
     torch.set_num_threads(machine.threads)
@@ -137,7 +141,8 @@ def applied(machine: Machine) -> Iterator[None]:
     if machine.exact and machine.device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     try:
-        yield
+        with torch.random.fork_rng(devices=[machine.device] if machine.device.type == "cuda" else []):
+            yield
     finally:
         torch.set_num_threads(old[0])
         torch.use_deterministic_algorithms(old[1])

@@ -1,1 +1,1 @@
-
+"""batches -> weights: fit, one step, optimizer, schedule, checkpoint."""

@@ -1,0 +1,111 @@
+"""The predictor: a bundle in memory, from picture to label. Evaluation and prediction both go through it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netwright.data.transform import EvalTransform
+from netwright.deployment.bundle import Bundle, load_bundle
+from netwright.errors import InputError, NetwrightError, WeightsError
+from netwright.models import build_model
+from netwright.runtime.machine import Machine
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image: log-probabilities (K,), or why there is none."""
+
+    source: str
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray | None = None
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest class's name."""
+        return None if self.probabilities is None else self.class_names[int(self.probabilities.argmax())]
+
+    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
+        """Return the contract's JSON object, with the `top` likeliest probabilities (all when null)."""
+        if self.probabilities is None:
+            return {"source": self.source, "error": {"code": "unreadable", "message": self.error}}
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        return {
+            "source": self.source,
+            "label": self.label,
+            "probability": float(self.probabilities.max()),
+            "probabilities": {self.class_names[k]: float(self.probabilities[k]) for k in order},
+        }
+
+
+class Predictor:
+    """The network of a bundle in eval mode, with its evaluation transform and its classes."""
+
+    def __init__(self, bundle: Bundle, network: nn.Module, machine: Machine, own_transform: Any = None) -> None:
+        self.bundle = bundle
+        self.machine = machine
+        self.network = network.to(machine.device, memory_format=machine.memory_format).eval()  # type: ignore[call-overload]
+        self.own_transform: Callable[[Tensor], Tensor] | None = own_transform
+
+    @property
+    def transform(self) -> EvalTransform:
+        return self.bundle.transform
+
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """Run the network on transformed images (B, C, H, W) -> log-probabilities (B, K) float32 on the CPU."""
+        with torch.inference_mode(), self.machine.autocast():
+            outputs = self.network(self.machine.arrange(images.to(self.machine.device)))
+        return self.bundle.task.log_probabilities(outputs).cpu()
+
+    def predict(self, sources: Sequence[Any], names: Sequence[str], batch_size: int = 64) -> Iterator[Prediction]:
+        """Answer for files, PIL images or arrays, batch by batch; what can't be read gets an error as its answer."""
+        for start in range(0, len(sources), batch_size):
+            answers: dict[int, Prediction] = {}
+            pixels, places = [], []
+            for place in range(start, min(start + batch_size, len(sources))):
+                try:
+                    pixels.append(torch.as_tensor(self.transform.decode(sources[place])))
+                    places.append(place)
+                except NetwrightError as error:
+                    answers[place] = Prediction(names[place], self.bundle.task.class_names, error=str(error))
+            if pixels:
+                probabilities = self.log_probabilities(self.finish(torch.stack(pixels))).exp().numpy()
+                for place, row in zip(places, probabilities, strict=True):
+                    answers[place] = Prediction(names[place], self.bundle.task.class_names, row)
+            yield from (answers[place] for place in sorted(answers))
+
+    def finish(self, pixels: Tensor) -> Tensor:
+        """Turn decoded pixels (B, H, W, C) into what the network takes, (B, C, H, W) float32."""
+        if self.own_transform is not None:
+            return torch.stack([self.own_transform(image) for image in pixels.permute(0, 3, 1, 2)])
+        return self.transform.finish(pixels)
+
+
+def load_predictor(folder: Path, machine: Machine, *, model: nn.Module | None = None, transform: Any = None) -> Predictor:
+    """Load a bundle for a machine; `model` and `transform` are needed again when they were the user's own objects.
+
+    Raises WeightsError when the weights do not fit, InputError when an own object is missing."""
+    bundle, weights = load_bundle(folder)
+    if bundle.model.name == "custom" and model is None:
+        kind = getattr(bundle.model, "type", "")
+        raise InputError(f"the network of {folder} is your own {kind}; give it again: nw.load(path, model={kind}())")
+    if bundle.transform.kind == "custom" and transform is None:
+        raise InputError(f"the transform of {folder} is your own; give it again: nw.load(path, transform=…)")
+    network = model or build_model(
+        bundle.model,
+        in_channels=bundle.in_channels,
+        image_size=bundle.image_size,
+        num_outputs=bundle.task.num_outputs,
+        output=bundle.task.output,  # type: ignore[arg-type]
+    )
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        first = str(error).split("\n", 2)[1].strip() if "\n" in str(error) else str(error)
+        raise WeightsError(f"the weights of {folder} do not fit the network: {first}") from None
+    return Predictor(bundle, network, machine, transform)

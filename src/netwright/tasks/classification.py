@@ -1,0 +1,92 @@
+"""Classification: one class an image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from netwright.config.optimization import Bce, BceWithLogits, ClassWeights, Criterion, CrossEntropy, Nll
+from netwright.config.recipe import num_outputs_for, output_for
+from netwright.errors import RecipeError
+from netwright.tasks.task import BatchLoss
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the network's outputs mean: `output` is logits, log_probabilities or probabilities; one output means that
+    of the second of two classes."""
+
+    class_names: tuple[str, ...]
+    output: str
+    num_outputs: int
+
+    def log_probabilities(self, outputs: Tensor) -> Tensor:
+        """Turn outputs (B, num_outputs) of any precision into log-probabilities (B, K) float32."""
+        outputs = outputs.float()
+        if self.num_outputs == 1:
+            logits = torch.logit(outputs) if self.output == "probabilities" else outputs
+            return torch.cat([functional.logsigmoid(-logits), functional.logsigmoid(logits)], dim=1)
+        if self.output == "probabilities":
+            return outputs.log()
+        return functional.log_softmax(outputs, dim=1)  # the identity on log-probabilities
+
+    def num_correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Count right answers: outputs (B, num_outputs), targets (B,) -> () int64, on the device."""
+        if self.num_outputs > 1:
+            return (outputs.argmax(dim=1) == targets).sum()
+        threshold = 0.5 if self.output == "probabilities" else 0.0
+        return ((outputs[:, 0] > threshold) == targets.bool()).sum()
+
+
+def build_task(criterion: Criterion, class_names: tuple[str, ...]) -> Classification:
+    """Return the task that a criterion and the classes make. Raises RecipeError when they do not go together."""
+    return Classification(class_names, output_for(criterion), num_outputs_for(criterion, len(class_names)))
+
+
+def build_batch_loss(
+    criterion: Criterion,
+    class_counts: Tensor,
+    device: torch.device,
+    own: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> BatchLoss:
+    """Build the criterion; `class_counts` (K,) are of train, for balanced weights; `own` is the user's function.
+
+    Raises RecipeError when there is not one weight a class."""
+    if own is not None:
+        return lambda outputs, targets: (own(outputs, targets), len(targets))
+    if isinstance(criterion, (Bce, BceWithLogits)):
+        binary = functional.binary_cross_entropy
+        if isinstance(criterion, BceWithLogits):
+            binary = functional.binary_cross_entropy_with_logits
+        # in fp32: a probability rounded to bf16 can be exactly 0 or 1
+        return lambda outputs, targets: (binary(outputs[:, 0].float(), targets.float()), len(targets))
+    if not isinstance(criterion, (CrossEntropy, Nll)):
+        raise RecipeError(
+            "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=your_function)"
+        )
+    weights = _class_weights(criterion.class_weights, class_counts)
+    weights = None if weights is None else weights.to(device)
+    if isinstance(criterion, Nll):
+        loss: Callable[[Tensor, Tensor], Tensor] = lambda outputs, targets: functional.nll_loss(outputs, targets, weights)
+    else:
+        smoothing = criterion.label_smoothing
+        loss = lambda outputs, targets: functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
+    if weights is None:
+        return lambda outputs, targets: (loss(outputs.float(), targets), len(targets))
+    return lambda outputs, targets: (loss(outputs.float(), targets), weights[targets].sum())
+
+
+def _class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
+    """Return one weight a class, or None; balanced is N / (K · count), as scikit-learn's `class_weight="balanced"`."""
+    if given is None:
+        return None
+    if given == "balanced":
+        counts = class_counts.float()
+        return counts.sum() / (len(counts) * counts.clamp(min=1))
+    if len(given) != len(class_counts):
+        raise RecipeError(
+            f"`criterion.class_weights` has {len(given)} numbers and the data {len(class_counts)} classes; give one each"
+        )
+    return torch.tensor(given, dtype=torch.float32)

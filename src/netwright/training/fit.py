@@ -1,0 +1,269 @@
+"""The training loop, the only one. The order of events:
+
+    for every epoch
+        train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an update
+                       (lr by the schedule -> clip -> optimizer); a checkpoint when one is due; leave when told to stop
+        validate       the val split in eval mode: loss, accuracy, the user's own metrics
+        record         one line of the history; the best weights are kept; is the run finished?
+        checkpoint     when 10 seconds have passed since the last one, and at the end
+
+A resumed run enters at the batch where it left: every batch, seed and learning rate is a function of where the run stands.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from netwright.config.recipe import Recipe
+from netwright.data.batches import Batch, Batches
+from netwright.errors import Interrupted, WorkFailed
+from netwright.evaluation.outputs import Outputs, run_network
+from netwright.runs.folder import RunFolder
+from netwright.runs.history import Record, append_record, best_record
+from netwright.runtime.machine import Machine
+from netwright.runtime.randomness import seed_step
+from netwright.tasks.task import BatchLoss, Task
+from netwright.training.checkpoint import save_checkpoint
+from netwright.training.schedule import Position, lr_factor
+from netwright.training.state import Sums, TrainingState
+
+Metric = Callable[[Tensor, Tensor], float]
+EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
+CHECK_EVERY_STEPS = 50  # how often a GPU's loss is looked at: reading it makes the host wait
+
+
+class Listener(Protocol):
+    """What is told of the training as it happens."""
+
+    def step(self, done: int, total: int, num_samples: int) -> None:
+        """`done` of the epoch's `total` batches are done, the last one of `num_samples` images."""
+
+    def epoch(self, record: Record, model: nn.Module) -> None:
+        """An epoch ended with this record."""
+
+    def stop_requested(self) -> bool:
+        """Say whether someone wants the run to stop now, to be resumed later."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that does not change while a run trains."""
+
+    recipe: Recipe
+    machine: Machine
+    task: Task
+    batch_loss: BatchLoss
+    train: Batches
+    val: Batches | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    folder: RunFolder | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(self.train.num_batches / self.recipe.training.accumulation_steps)
+
+
+def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
+    """Train until the recipe's last epoch, its patience or its time is reached; `state` is changed in place.
+
+    Raises Interrupted (after a checkpoint) when the listener asks to stop, WorkFailed when the loss is not finite."""
+    clock = Clock(plan, state)
+    while not state.progress.finished:
+        train_epoch(state, plan, listener, clock)
+        state.progress.epoch_seconds += clock.lap()
+        validation = validate(state.model, plan) if plan.val is not None else None
+        record = make_record(state, plan, validation, clock.lap())
+        state.history.append(record)
+        best = best_record(state.history, plan.recipe.training.monitor)
+        if best is record:
+            state.keep_best()
+        state.progress.finished = state.progress.finished or why_finished(state, plan)
+        _begin_next_epoch(state)
+        if plan.folder is not None:
+            append_record(plan.folder.history, record)
+            if state.progress.finished or clock.since_checkpoint() >= EPOCH_END_SECONDS:
+                clock.checkpoint()
+        listener.epoch(record, state.model)
+        clock.lap()
+
+
+def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+    """Train on the rest of the present epoch, from the batch where the run stands."""
+    training, progress = plan.recipe.training, state.progress
+    state.model.train()
+    total = plan.train.num_batches
+    group_weight: Tensor | float = 0.0
+    for batch in plan.train.epoch(progress.epoch, progress.batch):
+        seed_step(training.seed, "step", progress.epoch, progress.batch)
+        weight = train_batch(state, plan, batch)
+        group_weight = group_weight + weight
+        progress.batch += 1
+        last = progress.batch == total
+        if progress.batch % training.accumulation_steps and not last:
+            continue
+        update(state, plan, group_weight)
+        group_weight = 0.0
+        listener.step(progress.batch, total, len(batch.targets))
+        if not last:
+            _between_steps(state, plan, listener, clock)
+            if progress.finished:
+                break
+    _check_finite(float(state.sums.loss), state, plan)
+
+
+def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
+    """Add one batch's gradient and its share of the epoch's sums; return the batch's weight."""
+    with plan.machine.autocast():
+        outputs = state.model(plan.machine.arrange(batch.images))
+    loss, weight = plan.batch_loss(outputs, batch.targets)
+    if plan.machine.device.type == "cpu" or state.progress.step % CHECK_EVERY_STEPS == 0:
+        _check_finite(loss.item(), state, plan)
+    # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
+    scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
+    scaled.backward()  # type: ignore[no-untyped-call]
+    outputs = outputs.detach()
+    state.sums.add(loss, weight, plan.task.num_correct(outputs, batch.targets), len(batch.targets))
+    return weight
+
+
+def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> None:
+    """Change the weights by the gradients that were gathered since the last update."""
+    training = plan.recipe.training
+    gradients = [p.grad for g in state.optimizer.param_groups for p in g["params"] if p.grad is not None]
+    if training.accumulation_steps > 1:
+        torch._foreach_div_(gradients, group_weight)
+    if training.clip_norm is not None:
+        nn.utils.clip_grad_norm_([p for g in state.optimizer.param_groups for p in g["params"]], training.clip_norm)
+    set_lr(state, plan)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.progress.step += 1
+
+
+def set_lr(state: TrainingState, plan: Plan) -> None:
+    """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with."""
+    total = plan.steps_per_epoch * plan.recipe.training.epochs
+    position = Position(
+        state.progress.step, plan.steps_per_epoch, total, state.history, plan.recipe.training.monitor
+    )
+    factor = lr_factor(plan.recipe.lr_scheduler, position)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+
+def validate(model: nn.Module, plan: Plan) -> Outputs:
+    """Run the val split in eval mode."""
+    assert plan.val is not None
+    model.eval()
+    return run_network(model, plan.val.epoch(0), plan.task, plan.batch_loss, plan.machine)
+
+
+def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, val_seconds: float) -> Record:
+    """Return the epoch's line of the history (CONTRACTS: accuracies are fractions, seconds the epoch's own)."""
+    record: Record = {
+        "epoch": state.progress.epoch,
+        "train_loss": state.sums.mean_loss,
+        "train_accuracy": state.sums.accuracy,
+    }
+    if validation is not None:
+        record |= val_numbers(validation, plan)
+        record["val_seconds"] = round(val_seconds, 4)
+    record["lr"] = state.optimizer.param_groups[0]["lr"]
+    record["step"] = state.progress.step
+    record["train_seconds"] = round(state.progress.epoch_seconds, 4)
+    record["num_train_samples"] = state.sums.samples
+    if state.progress.evaluations:
+        record["evaluations"] = list(state.progress.evaluations)
+    return record
+
+
+def val_numbers(validation: Outputs, plan: Plan) -> dict[str, float]:
+    """Return val loss, val accuracy and the user's own metrics."""
+    numbers = {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+    for name, metric in plan.metrics.items():
+        numbers[f"val_{name}"] = float(metric(validation.log_probabilities, validation.targets))
+    return numbers
+
+
+def why_finished(state: TrainingState, plan: Plan) -> str:
+    """Return `epochs` or `patience` when the run has reached its end, else nothing."""
+    training = plan.recipe.training
+    if state.progress.epoch >= training.epochs:
+        return "epochs"
+    waited = state.progress.epoch - state.progress.best_epoch
+    return "patience" if training.patience is not None and waited >= training.patience else ""
+
+
+def _begin_next_epoch(state: TrainingState) -> None:
+    state.progress.epoch += 1
+    state.progress.batch = 0
+    state.progress.epoch_seconds = 0.0
+    state.progress.evaluations = []
+    state.sums = Sums.zero(state.sums.loss.device)
+
+
+def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+    """Do what can only be done between two updates of an epoch: look at val, save, stop."""
+    training, progress = plan.recipe.training, state.progress
+    every = training.eval_every_steps
+    if every is not None and progress.step % every == 0 and plan.val is not None:
+        numbers: dict[str, Any] = {"step": progress.step, "train_loss": state.sums.mean_loss}
+        progress.evaluations.append(numbers | val_numbers(validate(state.model, plan), plan))
+        state.model.train()
+    if clock.time_is_up():
+        progress.finished = "time"
+    if plan.folder is not None and clock.since_checkpoint() >= training.checkpoint_seconds:
+        progress.epoch_seconds += clock.lap()
+        clock.checkpoint()
+        clock.lap()
+    if listener.stop_requested() and not progress.finished:
+        progress.epoch_seconds += clock.lap()
+        if plan.folder is not None:
+            clock.checkpoint()
+        raise Interrupted(f"interrupted in epoch {progress.epoch}, after step {progress.step}")
+
+
+def _check_finite(loss: float, state: TrainingState, plan: Plan) -> None:
+    if math.isfinite(loss):
+        return
+    lr = state.optimizer.param_groups[0]["lr"]
+    raise WorkFailed(
+        f"the loss is {loss} in epoch {state.progress.epoch}, batch {state.progress.batch + 1}, at lr {lr:g}; "
+        f"lower the lr (--lr {lr / 10:g}), or bound the gradient (--set training.clip_norm=1)"
+    )
+
+
+class Clock:
+    """The run's time: laps for the history, when a checkpoint is due, when the allowed time is up."""
+
+    def __init__(self, plan: Plan, state: TrainingState) -> None:
+        self._plan, self._state = plan, state
+        self._started = self._lap = self._checkpoint = perf_counter()
+        self._before = state.progress.seconds
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap."""
+        self._plan.machine.synchronize()
+        now = perf_counter()
+        seconds, self._lap = now - self._lap, now
+        return seconds
+
+    def since_checkpoint(self) -> float:
+        return perf_counter() - self._checkpoint
+
+    def time_is_up(self) -> bool:
+        """Say whether `training.max_minutes` have passed, earlier sittings of the run counted in."""
+        minutes = self._plan.recipe.training.max_minutes
+        return minutes is not None and self._before + perf_counter() - self._started >= 60 * minutes
+
+    def checkpoint(self) -> None:
+        """Save the run as it stands."""
+        assert self._plan.folder is not None
+        self._state.progress.seconds = self._before + perf_counter() - self._started
+        save_checkpoint(self._plan.folder.checkpoints, self._state)
+        self._checkpoint = perf_counter()

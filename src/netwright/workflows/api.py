@@ -1,0 +1,102 @@
+"""`nw.train` and its kin: the same workflows with keyword arguments, taking names or the user's own objects."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from netwright.config.overrides import SHORT_NAMES, override
+from netwright.config.recipe import PARTS, SECTIONS, Recipe, build_recipe
+from netwright.errors import RecipeError, did_you_mean
+from netwright.workflows import resume as resume_workflow
+from netwright.workflows.console import Console
+from netwright.workflows.own import Own
+from netwright.workflows.plan import plan_name, plan_recipe
+from netwright.workflows.run import Run
+from netwright.workflows.train import train_recipe
+
+
+def train(
+    data: Any = "digits",
+    *,
+    model: Any = None,
+    transform: Any = None,
+    criterion: Any = None,
+    optimizer: Any = None,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
+    on_epoch: Callable[..., None] | None = None,
+    out: str | Path | None = None,
+    test: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a classifier and return its run.
+
+    `data`: a name, a folder, an `.npz`, a recipe's name or file, a `Recipe`; or arrays (images, targets), a dict of them
+    by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a mapping as in a
+    recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short options (`epochs`,
+    `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
+
+    Raises RecipeError, DataError, MachineError or WorkFailed."""
+    chosen = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
+    own_parts = {name: part for name, part in chosen.items() if _is_object(part)}
+    pairs = [pair for name, part in chosen.items() if part is not None for pair in _part_settings(name, part)]
+    pairs += [pair for name, value in settings.items() for pair in _settings(name, value)]
+    own = Own(data=None if _is_named(data) else data, metrics=metrics or {}, on_epoch=on_epoch, **own_parts)
+    if isinstance(data, Recipe):
+        recipe = build_recipe(override(data.to_mapping(), pairs))
+        own = Own(metrics=metrics or {}, on_epoch=on_epoch, **own_parts)
+        name = plan_name(recipe.data.source)
+    elif own.data is None:
+        recipe, name = plan_recipe(str(data), pairs), plan_name(str(data))
+    else:
+        described = f"<{type(data).__name__}>"
+        recipe, name = build_recipe(override({"data": {"source": described}}, pairs)), "arrays"
+    return train_recipe(recipe, out=None if out is None else Path(out), test=test, console=Console(quiet), name=name, own=own)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    epochs: int | None = None,
+    quiet: bool = False,
+    **own: Any,
+) -> Run:
+    """Go on with a run; the user's own objects (`model`, `data`, …) must be given again."""
+    path = run.path if isinstance(run, Run) else run
+    given = run.own if isinstance(run, Run) and not own else Own(**own)
+    return resume_workflow.resume(path, epochs=epochs, console=Console(quiet), own=given)
+
+
+def _is_named(data: Any) -> bool:
+    return isinstance(data, (str, Path, Recipe))
+
+
+def _is_object(part: Any) -> bool:
+    return part is not None and not isinstance(part, (str, Mapping, tuple, list))
+
+
+def _part_settings(name: str, part: Any) -> list[tuple[str, Any]]:
+    """Say in the recipe what a part is: its name, its mapping, or that it was an own object of some type."""
+    if name == "transform":
+        if _is_object(part):
+            return [("transform.normalize", "custom")]
+        if isinstance(part, str):
+            return [("transform.normalize", part)]
+        return [(f"transform.{key}", value) for key, value in dict(part).items()]
+    if _is_object(part):
+        return [(name, {"name": "custom", "type": getattr(part, "__name__", type(part).__name__)})]
+    if isinstance(part, str):
+        return [(f"{name}.name", part)]
+    return [(f"{name}.{key}", value) for key, value in dict(part).items()]
+
+
+def _settings(name: str, value: Any) -> list[tuple[str, Any]]:
+    if name in SHORT_NAMES:
+        return [(name, value)]
+    if name in SECTIONS or name in PARTS:
+        if isinstance(value, Mapping):
+            return [(f"{name}.{key}", inner) for key, inner in value.items()]
+        return [(name, value)]
+    known = ["model", "transform", "criterion", "optimizer", "metrics", "on_epoch", "out", "test", "quiet"]
+    known += [*SHORT_NAMES, *SECTIONS, *PARTS]
+    raise RecipeError(f"train() has no argument {name!r}{did_you_mean(name, known)}; see help(netwright.train)")

@@ -1,0 +1,103 @@
+"""From a recipe to what the loop needs: data, plan, network and optimizer."""
+
+import msgspec
+import torch
+from torch import nn
+
+from netwright.config.models import CustomModel
+from netwright.config.recipe import Recipe
+from netwright.data.augment import build_augmentation
+from netwright.data.batches import Batches
+from netwright.data.prepare import PreparedData, prepare
+from netwright.data.sources import open_data
+from netwright.data.splits import split_rows
+from netwright.errors import RecipeError, did_you_mean, listed
+from netwright.models import build_model
+from netwright.runs.folder import RunFolder
+from netwright.runtime.machine import Machine, resolved
+from netwright.runtime.randomness import seed_of
+from netwright.tasks.classification import Classification, build_batch_loss
+from netwright.training.fit import Plan
+from netwright.training.optimizer import build_optimizer
+from netwright.training.state import Sums, TrainingState
+from netwright.workflows.own import Own
+
+
+def open_prepared(recipe: Recipe, own: Own) -> PreparedData:
+    """Open, split and decode the data of a recipe."""
+    labelled = open_data(recipe.data, own.data)
+    return prepare(labelled, split_rows(labelled, recipe.split), recipe, transform=own.transform)
+
+
+def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
+    """Write out what the recipe left open and the data and the machine decided."""
+    data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
+    return recipe.replace(data=data, runtime=resolved(machine))
+
+
+def class_counts(prepared: PreparedData, split: str) -> torch.Tensor:
+    """Count the samples of each class in a split, (K,) int64."""
+    targets = torch.as_tensor(prepared.labelled.targets)[torch.as_tensor(prepared.rows[split])]
+    return torch.bincount(targets, minlength=len(prepared.labelled.class_names))
+
+
+def build_plan(
+    folder: RunFolder, recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
+) -> Plan:
+    """Put together all that stays the same while the run trains."""
+    training = recipe.training
+    augment = build_augmentation(recipe.augmentation, training.seed, prepared.transform.image_size)
+    train = Batches(
+        prepared,
+        "train",
+        batch_size=training.batch_size,
+        device=machine.device,
+        seed=training.seed,
+        augment=augment,
+        shuffle=True,
+    )
+    val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
+    batch_loss = build_batch_loss(recipe.criterion, class_counts(prepared, "train"), machine.device, own.criterion)
+    return Plan(recipe, machine, task, batch_loss, train, val, own.metrics, folder)
+
+
+def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Machine) -> Batches:
+    """Return a split's batches for evaluation: bigger than in training, since no gradients are kept."""
+    size = max(recipe.training.batch_size, 256)
+    return Batches(prepared, split, batch_size=size, device=machine.device)
+
+
+def build_state(
+    recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
+) -> TrainingState:
+    """Build the network with its first weights, a pure function of the seed, and its optimizer."""
+    torch.manual_seed(seed_of(recipe.training.seed, "weights"))
+    model: nn.Module = own.model
+    if model is None:
+        if isinstance(recipe.model, CustomModel):
+            raise RecipeError(f"the network was your own {recipe.model.type}; give it again, model=…, in Python")
+        model = build_model(
+            recipe.model,
+            in_channels=prepared.transform.channels,
+            image_size=prepared.transform.image_size,
+            num_outputs=task.num_outputs,
+            output=task.output,  # type: ignore[arg-type]
+        )
+    model = model.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
+    if own.optimizer is not None:
+        optimizer = own.optimizer(model.parameters())
+    else:
+        optimizer = build_optimizer(recipe.optimizer, model.parameters(), fused=not machine.exact)
+    return TrainingState(model, optimizer, Sums.zero(machine.device))
+
+
+def check_monitor(recipe: Recipe, plan: Plan) -> None:
+    """Raise RecipeError when the history will not have the number to watch."""
+    known = ["train_loss", "train_accuracy"]
+    if plan.val is not None:
+        known += ["val_loss", "val_accuracy", *(f"val_{name}" for name in plan.metrics)]
+    monitor = recipe.training.monitor
+    if monitor not in known and not (plan.val is None and monitor == "val_loss" and recipe.training.patience is None):
+        raise RecipeError(
+            f"`training.monitor` is {monitor!r}{did_you_mean(monitor, known)}; this run records: {listed(known)}"
+        )

@@ -1,0 +1,74 @@
+"""The training's progress as text on standard error: a summary, one line an epoch, a bar where there is a terminal."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Console:
+    """Prints what a person watching wants to see; `quiet` prints nothing but notices that change the result.
+
+    With `json` standard output belongs to the one JSON object, and this writes to standard error."""
+
+    def __init__(self, quiet: bool = False, json: bool = False) -> None:
+        self.quiet = quiet
+        self.stream = sys.stderr if json else sys.stdout
+        self._bar: Any = None
+        self._header = False
+
+    def say(self, text: str = "") -> None:
+        """Print a line of information."""
+        if not self.quiet:
+            self._close()
+            print(text, file=self.stream, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print what the user should know even when quiet."""
+        self._close()
+        print(text, file=sys.stderr, flush=True)
+
+    def step(self, epoch: int, epochs: int, done: int, total: int, num_samples: int) -> None:
+        """Move the bar, where standard error is a terminal."""
+        if self.quiet or not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total,
+                initial=done - 1,
+                desc=f"epoch {epoch}/{epochs}",
+                unit=" images",
+                unit_scale=num_samples,
+                leave=False,
+                mininterval=0.2,
+                dynamic_ncols=True,
+            )
+        self._bar.update(done - self._bar.n)
+
+    def epoch(self, record: dict[str, Any], epochs: int, best: bool) -> None:
+        """Print the epoch's line: the numbers that decide first."""
+        if not self._header:
+            self._header = True
+            self.say(f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}  {'lr':>8}  {'time':>7}")
+        val = f"{record['val_accuracy']:8.2%}  {record['val_loss']:8.4f}" if "val_loss" in record else f"{'–':>8}  {'–':>8}"
+        seconds = record["train_seconds"] + record.get("val_seconds", 0)
+        count = f"{record['epoch']}/{epochs}"
+        self.say(
+            f"{count:>9}  {val}  {record['train_accuracy']:9.2%}  {record['train_loss']:10.4f}  {record['lr']:8.2g}  "
+            f"{duration(seconds):>7}{'  best' if best else ''}"
+        )
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people do: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,37 @@
+"""From what the user typed to a recipe, without torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright.config.library import read_recipe_file, shipped_recipes
+from netwright.config.overrides import override
+from netwright.config.recipe import Recipe, build_recipe
+from netwright.data.discover import describe_source
+from netwright.runs.folder import recipe_text as recipe_text
+
+DEFAULT = "digits"
+
+
+def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe:
+    """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz) and settings.
+
+    Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
+    recipe = build_recipe(override(_base(data or DEFAULT), settings))
+    describe_source(recipe.data.source)
+    return recipe
+
+
+def plan_name(data: str | None) -> str:
+    """Return what a run on DATA is called: its name, or the last part of its path without the ending."""
+    path = Path(data or DEFAULT)
+    return path.stem if path.suffix in (".yaml", ".yml", ".npz") else path.resolve().name if path.exists() else path.name
+
+
+def _base(data: str) -> Mapping[str, Any]:
+    shipped = shipped_recipes()
+    if data in shipped:
+        return read_recipe_file(shipped[data])
+    if Path(data).suffix in (".yaml", ".yml"):
+        return read_recipe_file(Path(data))
+    return {"data": {"source": data}}

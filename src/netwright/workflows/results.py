@@ -1,0 +1,63 @@
+"""The end of a training: bundle, metrics and plots of the best epoch."""
+
+from typing import Any
+
+from netwright.data.prepare import PreparedData
+from netwright.deployment.bundle import Bundle, save_bundle
+from netwright.evaluation.metrics import classification_metrics
+from netwright.evaluation.outputs import run_network
+from netwright.files.atomic import write_json
+from netwright.report.confusion import plot_confusion
+from netwright.report.curves import plot_curves
+from netwright.runs.folder import RunFolder
+from netwright.runs.history import best_record
+from netwright.tasks.classification import Classification
+from netwright.training.fit import Plan
+from netwright.training.state import TrainingState
+
+
+def write_results(
+    folder: RunFolder, plan: Plan, prepared: PreparedData, state: TrainingState, task: Classification
+) -> None:
+    """Write bundle, metrics and plots of the best epoch."""
+    best = best_record(state.history, plan.recipe.training.monitor)
+    assert best is not None
+    weights = state.best_or_last()
+    state.model.load_state_dict(weights)
+    metrics: dict[str, Any] = {}
+    if plan.val is not None:
+        state.model.eval()
+        outputs = run_network(state.model, plan.val.epoch(0), task, plan.batch_loss, plan.machine)
+        metrics["val"] = classification_metrics(
+            outputs.log_probabilities.numpy(), outputs.targets.numpy(), task.class_names, loss=outputs.loss
+        )
+    labelled = prepared.labelled
+    bundle = Bundle(
+        model=plan.recipe.model,
+        in_channels=prepared.transform.channels,
+        image_size=prepared.transform.image_size,
+        task=task,
+        transform=prepared.transform,
+        epoch=best["epoch"],
+        metrics={split: short(numbers) for split, numbers in metrics.items()},
+        data={"name": labelled.name, "fingerprint": prepared.fingerprint, "num_train": len(prepared.rows["train"])},
+    )
+    save_bundle(folder.bundle, bundle, weights)
+    write_json(
+        folder.metrics,
+        {"best_epoch": best["epoch"], "stopped_by": state.progress.finished, "seconds": state.progress.seconds, **metrics},
+    )
+    folder.plots.mkdir(exist_ok=True)
+    plot_curves(state.history, folder.plots / "curves.png", best_epoch=best["epoch"], title=folder.path.name)
+    if "val" in metrics:
+        plot_confusion(
+            metrics["val"]["confusion_matrix"],
+            task.class_names,
+            folder.plots / "confusion-val.png",
+            title=f"{folder.path.name}: val, epoch {best['epoch']}",
+        )
+
+
+def short(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a split that decide: accuracy, its interval, loss, how many samples."""
+    return {key: metrics[key] for key in ("accuracy", "accuracy_interval", "loss", "num_samples")}

@@ -1,0 +1,40 @@
+"""`netwright resume`: an interrupted run goes on, a finished one goes further."""
+
+from pathlib import Path
+
+import msgspec
+
+from netwright.config.recipe import custom_parts
+from netwright.errors import InputError, RecipeError
+from netwright.runs.folder import find_run
+from netwright.runs.history import read_history
+from netwright.workflows.console import Console
+from netwright.workflows.own import Own
+from netwright.workflows.run import Run
+from netwright.workflows.train import run_training
+
+
+def resume(
+    run: str | Path, *, epochs: int | None = None, console: Console | None = None, own: Own | None = None
+) -> Run:
+    """Go on with a run from its checkpoint; `epochs` is a new total. Without a checkpoint it starts over.
+
+    Raises InputError when there is no such run, RecipeError when `epochs` is not more than was trained, or when an own
+    object is missing."""
+    folder = find_run(run)
+    recipe = folder.read_recipe()
+    console, own = console or Console(), own or Own()
+    missing = [part for part in custom_parts(recipe) if getattr(own, part) is None]
+    if missing or (recipe.data.source.startswith("<") and own.data is None):
+        part = missing[0] if missing else "data"
+        raise InputError(f"the {part} of {folder.path} was your own object; give it again: nw.resume(path, {part}=…)")
+    if epochs is not None:
+        done = len(read_history(folder.history))
+        if epochs <= done:
+            raise RecipeError(f"--epochs {epochs} is the new total, and {done} are done; give more than {done}")
+        # time that was allowed to the shorter run says nothing about the longer one
+        training = msgspec.structs.replace(recipe.training, epochs=epochs, max_minutes=None)
+        old = recipe.training.epochs
+        recipe = recipe.replace(training=training)
+        console.say(f"schedule {recipe.lr_scheduler.name} over {epochs} epochs in place of {old}")
+    return run_training(folder, recipe, test=False, console=console, own=own)

@@ -1,0 +1,101 @@
+"""A run as an object in Python: its history, its results, its predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright.config.recipe import Recipe
+from netwright.errors import InputError
+from netwright.report.notebook import history_html
+from netwright.runs.folder import RunFolder, find_run, read_json
+from netwright.runs.history import Record, best_record, read_history
+from netwright.workflows.own import Own
+
+
+class Run:
+    """One training with one recipe, as its folder has it."""
+
+    def __init__(self, folder: RunFolder, own: Own | None = None, *, interrupted: bool = False) -> None:
+        self.folder = folder
+        self.own = own or Own()
+        self.interrupted = interrupted
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return self.folder.read_recipe()
+
+    @property
+    def history(self) -> list[Record]:
+        """One record an epoch."""
+        return read_history(self.folder.history)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics by split: val, and test where it was opened."""
+        if not self.folder.metrics.exists():
+            raise InputError(f"{self.path} has no metrics yet: it is not finished; netwright resume {self.path}")
+        metrics: dict[str, Any] = read_json(self.folder.metrics)
+        return {split: metrics[split] for split in ("val", "test") if split in metrics}
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights are kept, by the recipe's monitor."""
+        best = best_record(self.history, self.recipe.training.monitor)
+        return None if best is None else best["epoch"]
+
+    def evaluate(self, split: str = "val", data: Any = None) -> dict[str, Any]:
+        """Judge the best epoch on `val`, on `test` (recorded in the ledger), or on other labelled `data`."""
+        from netwright.workflows.evaluate import evaluate_run
+
+        return evaluate_run(self, split=split, data=data)
+
+    def predict(self, images: Any, top: int | None = None) -> list[dict[str, Any]]:
+        """Predict arrays (N, H, W[, C]), tensors (N, C, H, W), PIL images or paths: one mapping an image, with label,
+        probability and the `top` likeliest probabilities."""
+        from netwright.workflows.predict import predict_images
+
+        return predict_images(self, images, top=top)
+
+    def result(self) -> dict[str, Any]:
+        """Return what `netwright train --json` prints."""
+        metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
+        keep = ("accuracy", "accuracy_interval", "loss", "num_samples")
+        return {
+            "run": str(self.path),
+            "best_epoch": self.best_epoch,
+            "seconds": round(metrics.get("seconds", 0.0), 3),
+            "stopped_by": "interrupted" if self.interrupted else metrics.get("stopped_by"),
+            "metrics": {
+                split: {key: metrics[split][key] for key in keep} for split in ("val", "test") if split in metrics
+            },
+            "history": self.history,
+        }
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
+        return history_html(self.history, metrics, str(self.path))
+
+
+def load(path: str | Path, *, model: Any = None, transform: Any = None, data: Any = None) -> Run:
+    """Open a run by its folder or name; the user's own objects must be given again. Raises InputError if there is none."""
+    return Run(find_run(path), Own(model=model, transform=transform, data=data))
+
+
+def as_run(run: "Run | str | Path") -> Run:
+    """Take a run or what names it."""
+    return run if isinstance(run, Run) else load(run)
+
+
+def is_path_list(images: Any) -> bool:
+    """Say whether images were given as paths."""
+    many = isinstance(images, Sequence) and not isinstance(images, (str, bytes))
+    return isinstance(images, (str, Path)) or (many and all(isinstance(item, (str, Path)) for item in images))

@@ -1,0 +1,117 @@
+"""One sitting of a run: prepare the data, build the network, train until the end or an interruption, write the results."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from netwright.config.recipe import Recipe
+from netwright.data.prepare import PreparedData
+from netwright.data.splits import manifest
+from netwright.errors import DataError
+from netwright.files.atomic import write_json
+from netwright.runs.events import EventWriter
+from netwright.runs.folder import RunFolder, read_json
+from netwright.runs.history import Record, best_record, rewrite_history
+from netwright.runtime.machine import applied, choose_machine
+from netwright.tasks.classification import build_task
+from netwright.training.checkpoint import has_checkpoint, load_checkpoint
+from netwright.training.fit import fit
+from netwright.workflows.announce import announce
+from netwright.workflows.build import (
+    build_plan,
+    build_state,
+    check_monitor,
+    class_counts,
+    open_prepared,
+    resolve,
+)
+from netwright.workflows.console import Console
+from netwright.workflows.interrupt import StopSwitch, stop_switch
+from netwright.workflows.own import Own
+from netwright.workflows.results import write_results
+
+
+def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own) -> None:
+    """Train a run from where it stands to its end. Raises Interrupted when asked to stop."""
+    machine = choose_machine(recipe.runtime)
+    with stop_switch() as switch, applied(machine):
+        prepared = open_prepared(recipe, own)
+        recipe = resolve(recipe, prepared, machine)
+        task = build_task(recipe.criterion, prepared.labelled.class_names)
+        keep_data(folder, recipe, prepared)
+        plan = build_plan(folder, recipe, prepared, task, machine, own)
+        state = build_state(recipe, prepared, task, machine, own)
+        check_monitor(recipe, plan)
+        if has_checkpoint(folder.checkpoints):
+            for notice in load_checkpoint(folder.checkpoints, state):
+                console.warn(notice)
+            state.progress.finished = ""  # asked for again by the recipe, which may now have more epochs
+        rewrite_history(folder.history, state.history)
+        announce(folder, console, plan, prepared, state)
+        with EventWriter(folder.events, state.history) as events:
+            if not finished_already(state, recipe):
+                fit(state, plan, Watcher(console, switch, own, events, recipe))
+        write_results(folder, plan, prepared, state, task)
+
+
+def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:
+    """Write the resolved recipe, the data's description and the split; on resume, refuse other data."""
+    labelled = prepared.labelled
+    if folder.data.exists():
+        known = read_json(folder.data)
+        if known["fingerprint"] != prepared.fingerprint:
+            raise DataError(
+                f"the data of {folder.path} have changed since the run began (fingerprint {prepared.fingerprint[:12]}, "
+                f"then {known['fingerprint'][:12]}); put them back, or start a new run"
+            )
+    folder.write_recipe(recipe)
+    counts = {split: _counts(prepared, split) for split in prepared.rows}
+    write_json(
+        folder.data,
+        {
+            "name": labelled.name,
+            "fingerprint": prepared.fingerprint,
+            "split_fingerprints": prepared.split_fingerprints,
+            "class_names": list(labelled.class_names),
+            "counts": counts,
+            "mean": list(prepared.transform.mean),
+            "std": list(prepared.transform.std),
+            "notices": list(labelled.notices),
+        },
+    )
+    write_json(folder.split, manifest(labelled, prepared.rows))
+
+
+def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
+    counts = class_counts(prepared, split).tolist()
+    return dict(zip(prepared.labelled.class_names, counts, strict=True))
+
+
+def finished_already(state: TrainingState, recipe: Recipe) -> bool:
+    """Say whether a resumed run has nothing left to train."""
+    return state.progress.epoch > recipe.training.epochs
+
+
+@dataclass
+class Watcher:
+    """Passes the loop's events on: to the console, to TensorBoard, to the user's hook."""
+
+    console: Console
+    switch: StopSwitch
+    own: Own
+    events: EventWriter
+    recipe: Recipe
+
+    def step(self, done: int, total: int, num_samples: int) -> None:
+        epoch = len(self.events.history) + 1
+        self.console.step(epoch, self.recipe.training.epochs, done, total, num_samples)
+
+    def epoch(self, record: Record, model: nn.Module) -> None:
+        self.events.write(record)
+        best = best_record(self.events.history, self.recipe.training.monitor) is record
+        self.console.epoch(record, self.recipe.training.epochs, best)
+        if self.own.on_epoch is not None:
+            self.own.on_epoch(record, model)
+
+    def stop_requested(self) -> bool:
+        return self.switch.on

@@ -1,0 +1,67 @@
+"""`netwright train`: labelled images -> a run with a bundle. The whole road, in the order it is walked."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netwright.config.recipe import Recipe
+from netwright.errors import Interrupted, NetwrightError
+from netwright.files.atomic import write_json
+from netwright.files.lock import folder_lock
+from netwright.runs.environment import describe_environment
+from netwright.runs.folder import RunFolder, create_run
+from netwright.runtime.allocator import keep_large_blocks
+from netwright.workflows.console import Console
+from netwright.workflows.own import Own
+from netwright.workflows.plan import plan_name
+
+if TYPE_CHECKING:
+    from netwright.workflows.run import Run
+
+
+def train_recipe(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    test: bool = False,
+    console: Console | None = None,
+    name: str | None = None,
+    own: Own | None = None,
+) -> "Run":
+    """Train what the recipe says in a new run folder, and with `test` open the test split at the end.
+
+    Raises InputError for bad data or recipe, MachineError, WorkFailed; an interrupted run is returned, `.interrupted`.
+    """
+    folder = create_run(recipe, out, name or plan_name(recipe.data.source))
+    write_json(folder.environment, describe_environment())
+    return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own())
+
+
+def run_training(folder: RunFolder, recipe: Recipe, *, test: bool, console: Console, own: Own) -> "Run":
+    """Train in a run's folder, from its checkpoint where it has one."""
+    keep_large_blocks()
+    # torch is loaded only now: the folder and the recipe exist before it, and a typing mistake has been answered
+    from netwright.workflows.run import Run
+    from netwright.workflows.sitting import sit
+
+    with folder_lock(folder.path):
+        note_state(folder, "running")
+        try:
+            sit(folder, recipe, console, own)
+        except Interrupted as stop:
+            note_state(folder, "interrupted", str(stop))
+            console.warn(f"{stop}; netwright resume {folder.path} goes on from there")
+            return Run(folder, own, interrupted=True)
+        except BaseException as error:
+            kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            note_state(folder, kind, str(error) if isinstance(error, NetwrightError) else repr(error))
+            raise
+        note_state(folder, "done")
+    run = Run(folder, own)
+    if test:
+        run.evaluate("test")
+    return run
+
+
+def note_state(folder: RunFolder, state: str, reason: str = "") -> None:
+    """Write how the run stands, for `netwright runs`."""
+    write_json(folder.state, {"state": state, "reason": reason})
