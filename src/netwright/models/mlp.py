@@ -1,0 +1,40 @@
+"""`linear` and `mlp`: networks that see an image as one long row of pixels.
+
+State dict: `hidden.<layer>.linear.weight`, `hidden.<layer>.norm.weight`, `head.weight`.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from netwright.config.models import Linear, Mlp
+from netwright.models.layers import hidden_layers, output_layer
+from netwright.models.request import Request
+
+
+def build_linear(model: Linear, request: Request) -> nn.Module:
+    """Build softmax regression: flatten, one Linear."""
+    return _flat_network(request, nn.Sequential(), _num_pixels(request))
+
+
+def build_mlp(model: Mlp, request: Request) -> nn.Module:
+    """Build a multi-layer perceptron: flatten, hidden layers, one Linear to the outputs."""
+    num_pixels = _num_pixels(request)
+    hidden = hidden_layers(num_pixels, model.hidden_sizes, model.activation, model.batch_norm, model.dropout)
+    return _flat_network(request, hidden, (num_pixels, *model.hidden_sizes)[-1])
+
+
+def _num_pixels(request: Request) -> int:
+    height, width = request.image_size
+    return request.in_channels * height * width
+
+
+def _flat_network(request: Request, hidden: nn.Sequential, num_features: int) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    if len(hidden):
+        layers["hidden"] = hidden
+    layers["head"] = nn.Linear(num_features, request.num_outputs)
+    last = output_layer(request.output, request.num_outputs)
+    if last is not None:
+        layers["output"] = last
+    return nn.Sequential(layers)
