@@ -1,4 +1,4 @@
-"""What every test has: folders of its own for cache and state, at most two threads, no leaks, and the real data if any."""
+"""What every test has: its own folders for cache and state, at most two threads, no leaks, the real data if any."""
 
 import gzip
 import os
@@ -36,7 +36,7 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def cifar10_npz(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of CIFAR-10 as an .npz: x_train (50000, 32, 32, 3) uint8, y_train, x_test, y_test, classes. Takes some seconds."""
+    """All of CIFAR-10 as an .npz: x_train (50000, 32, 32, 3) uint8, y_train, x_test, y_test, classes (6 s)."""
     program = _needed(data_dir / "unpack-cifar10")
     target = tmp_path_factory.mktemp("cifar10") / "cifar10.npz"
     done = subprocess.run([sys.executable, program, target], capture_output=True, text=True, timeout=300, check=False)

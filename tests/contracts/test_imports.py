@@ -1,4 +1,6 @@
-"""The import table of ARCHITECTURE.md, read from the source with `ast`: no room may look up, none may look aside."""
+"""The import table of ARCHITECTURE.md, read from the source with `ast`: no room may look up, none may look aside.
+
+`files` is the ground floor, open to every room but those that only talk to people (`cli`, `web`)."""
 
 import ast
 from collections.abc import Iterator
@@ -22,13 +24,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": GROUND | {"runtime"},
     "evaluation": GROUND | {"runtime", "tasks", "data"},
     "training": BELOW_TRAINING,
-    "inspection": {"config", "runtime", "models"},
+    "inspection": GROUND | {"runtime", "models"},
     "deployment": GROUND | {"runtime", "tasks", "data", "models"},
-    "report": {"config", "runs", "evaluation", "inspection"},
+    "report": GROUND | {"runs", "evaluation", "inspection"},
     "workflows": BELOW_WORKFLOWS,
     "cli": {"config", "workflows"},
     "web": {"config", "workflows"},
-    "__init__": {"workflows"},  # the public table
+    "__init__": {"config", "workflows"},  # the public table
     "__main__": {"cli"},
 }
 
@@ -59,10 +61,11 @@ def imports_of(module: str, tree: ast.AST, known: dict[str, Path]) -> Iterator[t
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - (node.level - 1)]
                 base = ".".join([*above, *([base] if base else [])])
-            # `from netwright.data import splits` imports the module, `from netwright.data.splits import manifest` a name of it
+            # `from netwright.data import splits` imports a module, `from netwright.data.splits import manifest` a name
             names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names]
         elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
-            names = [given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str)]
+            given = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            names = [name for name in given if isinstance(name, str)]
         for name in names:
             if name == "netwright" or name.startswith("netwright."):
                 yield name, node.lineno
@@ -131,7 +134,10 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 )
 def test_the_reader_of_imports_sees(source: str) -> None:
     known = {"netwright": SOURCE / "__init__.py", "netwright.models": SOURCE / "models/__init__.py"}
-    known |= {"netwright.models.registry": SOURCE / "models/registry.py", "netwright.data.store": SOURCE / "data/store.py"}
+    known |= {
+        "netwright.models.registry": SOURCE / "models/registry.py",
+        "netwright.data.store": SOURCE / "data/store.py",
+    }
     imported = list(imports_of("netwright.data.store", ast.parse(source), known))
     assert [room_of(name) for name, _ in imported] == ["models"]
     assert violations({"netwright.data.store": imported})

@@ -1,0 +1,82 @@
+"""`config` declares names and arguments without torch, the rooms build them: here the two are held together."""
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+from netwright.config.augmentations import AUGMENTATIONS
+from netwright.config.models import MODELS, CustomModel, TorchvisionModel
+from netwright.config.optimization import CRITERIA, LR_SCHEDULERS, OPTIMIZERS, CustomOptimizer
+from netwright.config.recipe import output_for
+from netwright.data.augment import build_augmentation
+from netwright.models import build_model
+from netwright.models.registry import BUILDERS
+from netwright.tasks.classification import build_batch_loss, build_task
+from netwright.training.optimizer import OPTIMIZER_CLASSES, build_optimizer
+from netwright.training.schedule import FACTORS, Position, lr_factor
+
+CUSTOM = "custom"  # the user's own object: nothing to build
+
+
+def built_in(parts: dict[str, type]) -> list[str]:
+    return sorted(set(parts) - {CUSTOM})
+
+
+def test_models_are_those_declared() -> None:
+    assert set(BUILDERS) == {*MODELS.parts.values(), TorchvisionModel} - {CustomModel}
+
+
+def test_optimizers_are_those_declared() -> None:
+    assert set(OPTIMIZER_CLASSES) == set(OPTIMIZERS.parts.values()) - {CustomOptimizer}
+
+
+def test_lr_schedulers_are_those_declared() -> None:
+    assert set(FACTORS) == set(LR_SCHEDULERS.parts.values())
+
+
+@pytest.mark.parametrize("name", built_in(MODELS.parts))
+def test_model_builds_with_its_defaults(name: str) -> None:
+    model = build_model(MODELS.parts[name](), in_channels=3, image_size=(64, 64), num_outputs=4, output="logits")
+    assert model.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", built_in(AUGMENTATIONS.parts))
+def test_augmentation_builds_with_its_defaults(name: str) -> None:
+    augment = build_augmentation((AUGMENTATIONS.parts[name](),), 0, (16, 16))
+    assert augment is not None
+    pixels = torch.randint(0, 256, (5, 16, 16, 3), dtype=torch.uint8)
+    augmented = augment(pixels, 1, torch.arange(5))
+    assert (augmented.shape, augmented.dtype) == (pixels.shape, pixels.dtype)
+    assert not torch.equal(augmented, pixels)
+
+
+@pytest.mark.parametrize("name", built_in(CRITERIA.parts))
+def test_criterion_builds_and_goes_with_its_task(name: str) -> None:
+    criterion = CRITERIA.parts[name]()
+    task = build_task(criterion, ("cat", "dog"))
+    outputs = torch.rand(6, task.num_outputs)
+    if output_for(criterion) == "log_probabilities":
+        outputs = outputs.log_softmax(dim=1)
+    targets = torch.tensor([0, 1, 0, 1, 1, 0])
+    loss, weight = build_batch_loss(criterion, torch.tensor([3, 3]), torch.device("cpu"))(outputs, targets)
+    expected = -task.log_probabilities(outputs)[torch.arange(6), targets].mean()
+    torch.testing.assert_close(loss, expected)
+    assert weight == 6
+
+
+@pytest.mark.parametrize("name", built_in(OPTIMIZERS.parts))
+def test_optimizer_gets_every_declared_argument(name: str) -> None:
+    optimizer = OPTIMIZERS.parts[name]()
+    built = build_optimizer(optimizer, nn.Linear(2, 2).parameters(), fused=False)
+    declared = {field.name: getattr(optimizer, field.name) for field in msgspec.structs.fields(optimizer)}
+    declared.pop("name")
+    assert {argument: built.defaults[argument] for argument in declared} == declared
+
+
+@pytest.mark.parametrize("name", sorted(LR_SCHEDULERS.parts))
+def test_lr_scheduler_gives_a_factor_at_every_step(name: str) -> None:
+    scheduler = LR_SCHEDULERS.parts[name]()
+    factors = [lr_factor(scheduler, Position(step, 5, 50)) for step in range(50)]
+    assert all(0 <= factor <= 1 for factor in factors)
+    assert max(factors) > 0.9
