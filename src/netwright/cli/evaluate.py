@@ -1,0 +1,80 @@
+"""`netwright evaluate`: how good a run is, in one screen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from netwright.cli.options import output_options, remember_run
+from netwright.cli.text import accuracy, number, percent, print_json, table, work
+
+MOST_CLASSES = 30
+
+
+@click.command("evaluate", short_help="Judge a run: on its val or test split, or on new labelled data.")
+@click.argument("run")
+@click.option("--split", type=click.Choice(["val", "test"]), default="val", help="Which split. [val]")
+@click.option("--data", "data", metavar="OTHER", help="Judge on these labelled images of the same classes instead.")
+@click.option("--data-root", metavar="DIR", help="Where named data sets already lie; read, never written.")
+@output_options
+def command(run: str, split: str, data: str | None, data_root: str | None, as_json: bool, quiet: bool) -> None:
+    """Judge RUN (a run folder or its name) with the weights of its best epoch.
+
+    Every look at a test split is recorded: judge on val as often as needed, on test once the choice is made.
+    """
+    from netwright.workflows.evaluate import evaluate
+
+    remember_run(run)
+    with work(as_json):
+        result = evaluate(run, split=split, data=data, data_root=data_root)
+    print_json(result) if as_json else click.echo(report(result, data))
+
+
+def report(result: Mapping[str, Any], data: str | None = None) -> str:
+    """Everything that judges, as text: the deciding numbers first, then a line a class."""
+    metrics = result["metrics"]
+    on = f"on {data}" if data else f"on the {result['split']} split"
+    parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(_rows(metrics))]
+    if metrics.get("per_class"):
+        parts += ["", _per_class(metrics["per_class"])]
+    if result.get("plot"):
+        parts += ["", f"confusion matrix: {result['plot']}"]
+    return "\n".join([*parts, "", _last_line(result, data)])
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("accuracy", accuracy(metrics)), ("loss", number(metrics.get("loss")))]
+    rows += [(f"top-{k} accuracy", percent(value)) for k, value in (metrics.get("top_k") or {}).items()]
+    rows.append(("balanced accuracy", percent(metrics.get("balanced_accuracy"))))
+    names = {"precision_macro": "precision, macro", "recall_macro": "recall, macro", "f1_macro": "F1, macro"}
+    names |= {"roc_auc": "ROC-AUC", "average_precision": "average precision"}
+    return rows + [(label, _score(metrics[key])) for key, label in names.items() if key in metrics]
+
+
+def _per_class(records: list[dict[str, Any]]) -> str:
+    """A table of one line a class, in the order of the classes; of many classes the worst by F1."""
+    shown = records
+    note = ""
+    if len(records) > MOST_CLASSES:
+        shown = sorted(records, key=lambda record: record["f1"] if record["f1"] is not None else 2.0)[:MOST_CLASSES]
+        note = f"\nthe {MOST_CLASSES} classes of {len(records)} with the lowest F1; --json gives all"
+    rows = [
+        (record["label"], *(_score(record[key]) for key in ("precision", "recall", "f1")), record["num_samples"])
+        for record in shown
+    ]
+    return table(rows, ("class", "precision", "recall", "F1", "n"), right=(1, 2, 3, 4)) + note
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _last_line(result: Mapping[str, Any], data: str | None) -> str:
+    looks = result.get("looks")
+    if looks == 1:
+        return "this was the first look at this test split; it is recorded"
+    if looks:
+        return f"this was look number {looks} at this test split: with every look its numbers flatter more"
+    if data is None and result["split"] == "val":
+        return f"next: netwright evaluate {result['run']} --split test   # once the choice is made"
+    return f"next: netwright predict {result['run']} IMAGE…"

@@ -1,0 +1,24 @@
+"""`netwright models`: the networks that a recipe can name."""
+
+import click
+
+from netwright.cli.options import output_options
+from netwright.cli.parts import parts_text
+from netwright.cli.text import columns, indented, print_json, work
+
+
+@click.command("models", short_help="List the networks with their arguments and defaults.")
+@output_options
+def command(as_json: bool, quiet: bool) -> None:
+    """List the networks: the built-in ones with their arguments and defaults, then torchvision's names."""
+    from netwright.workflows.listing import list_parts, list_torchvision_models
+
+    with work(as_json):
+        parts, names = list_parts("model"), list_torchvision_models()
+    if as_json:
+        print_json({"models": parts, "torchvision": names})
+        return
+    click.echo(parts_text(parts))
+    click.echo("\nfrom torchvision, without pretrained weights (arguments: --set model.arguments.NAME=VALUE)")
+    click.echo(indented(columns(names, 98)))
+    click.echo("\nnext: netwright train mnist --model mlp --set model.hidden_sizes=[200,100]")

@@ -1,0 +1,108 @@
+"""The options that several verbs share, and how their text becomes settings of the recipe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Short(NamedTuple):
+    """A short option of the recipe: what its value is called, what it does, and how its text is read."""
+
+    metavar: str
+    help: str
+    read: str = "text"  # text | value (one YAML value) | names (separated by commas) | size | flag
+
+
+# One for every name of config.overrides.SHORT_NAMES (a test holds them together; importing it here would cost 0.1 s).
+SHORT_OPTIONS = {
+    "model": Short("NAME", "The network: linear, mlp, cnn, alexnet, or one of torchvision's. See: netwright models"),
+    "epochs": Short("N", "Passes over the training split.", "value"),
+    "batch_size": Short("N", "Images in one batch.", "value"),
+    "lr": Short("RATE", "The optimizer's learning rate, such as 3e-4.", "value"),
+    "optimizer": Short("NAME", "sgd, adam, adamw, … See: netwright optimizers"),
+    "weight_decay": Short("X", "The optimizer's weight decay.", "value"),
+    "lr_scheduler": Short("NAME", "constant, step, cosine, one_cycle or plateau."),
+    "criterion": Short("NAME", "cross_entropy, nll, bce or bce_with_logits."),
+    "patience": Short("N", "Stop after N epochs without a better one.", "value"),
+    "monitor": Short("METRIC", "What makes an epoch the best: val_loss (default), val_accuracy, …"),
+    "max_minutes": Short("X", "End in time, properly, after X minutes.", "value"),
+    "seed": Short("N", "The same seed gives the same run.", "value"),
+    "image_size": Short("N|HxW", "Size in pixels that the network sees.", "size"),
+    "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
+    "data_root": Short("DIR", "Where named data sets already lie; read, never written."),
+    "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
+    "device": Short("NAME", "auto (default), cpu, cuda, cuda:1 or mps."),
+    "precision": Short("NAME", "auto (default), fp32 or bf16."),
+    "threads": Short("N", "Processor threads.", "value"),
+    "exact": Short("", "Compute in fp32 with deterministic kernels.", "flag"),
+}
+
+
+def output_options(function: F) -> F:
+    """Give a verb --json and --quiet (arguments `as_json` and `quiet`)."""
+    function = click.option("--quiet", is_flag=True, help="Show no progress.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(function)
+
+
+def recipe_options(*names: str) -> Callable[[F], F]:
+    """Give a verb short options of the recipe, and --set for all other fields (argument `assignments`)."""
+
+    def add(function: F) -> F:
+        function = click.option(
+            "--set",
+            "assignments",
+            metavar="FIELD=VALUE",
+            multiple=True,
+            help="Set any field of the recipe, such as training.clip_norm=1. Repeatable.",
+        )(function)
+        for name in reversed(names):
+            short = SHORT_OPTIONS[name]
+            flag = "--" + name.replace("_", "-")
+            if short.read == "flag":
+                function = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=short.help)(function)
+            else:
+                function = click.option(flag, name, metavar=short.metavar, help=short.help)(function)
+        return function
+
+    return add
+
+
+def settings_of(given: Mapping[str, Any], assignments: Sequence[str]) -> list[tuple[str, object]]:
+    """Return (field, value) of every option that was given; `--set` comes last and so wins.
+
+    Raises RecipeError for a `--set` that is not of the form field=value, click.UsageError for an unreadable value."""
+    from netwright.config.overrides import SHORT_NAMES, parse_setting
+
+    settings = [(SHORT_NAMES[name], _read(name, text)) for name, text in given.items() if text is not None]
+    return settings + [parse_setting(assignment) for assignment in assignments]
+
+
+def _read(name: str, text: Any) -> object:
+    """The value that an option's text means."""
+    import yaml
+
+    from netwright.config.overrides import read_scalar
+
+    how = SHORT_OPTIONS[name].read
+    if how == "names":
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if how == "size" and text.lower().replace("x", "", 1).isdigit() and "x" in text.lower():
+        return [int(part) if part else 0 for part in text.lower().split("x")]
+    if how in ("value", "size"):
+        try:
+            return read_scalar(text)
+        except yaml.YAMLError:
+            raise click.UsageError(f"--{name.replace('_', '-')} {text!r} is not a number") from None
+    return text
+
+
+def remember_run(run: str | Path) -> None:
+    """Note the run's folder, so that a failure's report can be kept in it and an interruption can say how to go on."""
+    for path in (Path(run), Path("runs") / run):
+        if path.is_dir():
+            click.get_current_context().obj["run"] = path
+            return

@@ -1,0 +1,160 @@
+"""`netwright runs`: list the runs, show one, compare two. Nothing here needs torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netwright.cli.options import output_options
+from netwright.cli.text import accuracy, duration, number, percent, print_json, table
+from netwright.cli.verbs import Verbs
+
+SPLITS = ("val", "test")
+MOST_EPOCHS = 20
+
+
+@click.group("runs", cls=Verbs, invoke_without_command=True, short_help="List runs, show one, compare two.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("runs"), metavar="DIR", help="Where the runs are. [runs]"
+)
+@output_options
+@click.pass_context
+def command(ctx: click.Context, folder: Path, as_json: bool, quiet: bool) -> None:
+    """List the runs of a folder; show one; compare two."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from netwright.workflows.runs import list_runs
+
+    rows = list_runs(folder)
+    print_json({"runs": rows}) if as_json else click.echo(_list(rows, folder))
+
+
+@command.command("show", short_help="Show one run: recipe, epochs, what it reached.")
+@click.argument("run")
+@output_options
+def show(run: str, as_json: bool, quiet: bool) -> None:
+    """Show RUN: its recipe, its epochs and what it reached."""
+    from netwright.workflows.runs import show_run
+
+    shown = show_run(run)
+    print_json(shown) if as_json else click.echo(_show(shown))
+
+
+@command.command("compare", short_help="Compare two runs: recipes and results.")
+@click.argument("first")
+@click.argument("second")
+@output_options
+def compare(first: str, second: str, as_json: bool, quiet: bool) -> None:
+    """Compare two runs: the fields of their recipes that differ, and what each reached."""
+    from netwright.workflows.runs import compare_runs
+
+    compared = compare_runs(first, second)
+    print_json(compared) if as_json else click.echo(_compare(compared))
+
+
+def _list(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    if not rows:
+        return f"no runs in {folder}\nnext: netwright train"
+    header = ("run", "state", "data", "model", "epochs", "best", "val", "test", "time")
+    lines = [
+        (
+            *(row.get(key) for key in ("name", "state", "data", "model", "epochs", "best_epoch")),
+            percent(row.get("val_accuracy")),
+            percent(row.get("test_accuracy")),
+            duration(row.get("seconds")),
+        )
+        for row in rows
+    ]
+    return table(lines, header, right=(4, 5, 6, 7, 8))
+
+
+def _show(shown: Mapping[str, Any]) -> str:
+    """A run from its end to its beginning of interest: what it reached, its epochs, its recipe."""
+    path = shown.get("path", shown["name"])
+    rows = [("run", path), ("state", shown["state"]), ("best epoch", shown.get("best_epoch"))]
+    for split in SPLITS:
+        metrics = (shown.get("metrics") or {}).get(split)
+        if metrics:
+            rows.append((f"{split} accuracy", f"{accuracy(metrics)}, loss {number(metrics.get('loss'))}"))
+    rows += _counts(shown.get("data") or {})
+    rows.append(("time", duration(shown.get("seconds"))))
+    parts = [table(rows), ""]
+    if shown.get("history"):
+        parts += [_epochs(shown["history"], shown.get("best_epoch")), ""]
+    parts += [_recipe(shown["recipe"]), "", _next(shown["state"], path)]
+    return "\n".join(parts)
+
+
+def _counts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not data:
+        return []
+    sizes = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in data["counts"].items())
+    return [("data", f"{data['name']}: {sizes}; {len(data['class_names'])} classes")]
+
+
+def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
+    """A line an epoch; of a long history the first ones, the last ones and the best."""
+    keep = {*range(1, 6), best, *range(len(history) - MOST_EPOCHS + 7, len(history) + 1)}
+    rows: list[Sequence[object]] = []
+    for place, record in enumerate(history, 1):
+        if len(history) > MOST_EPOCHS and place not in keep:
+            if rows[-1][0] != "...":
+                rows.append(("...", "", "", "", "", ""))
+            continue
+        losses = [number(record.get(key)) for key in ("val_loss", "train_loss")]
+        accuracies = [percent(record.get(key)) for key in ("val_accuracy", "train_accuracy")]
+        mark = "best" if record["epoch"] == best else ""
+        rows.append((record["epoch"], accuracies[0], losses[0], accuracies[1], losses[1], mark))
+    return table(rows, ("epoch", "val acc", "val loss", "train acc", "train loss", ""), right=(0, 1, 2, 3, 4))
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    """The recipe's sections, one line each, without the fields that are null or empty."""
+    rows = []
+    for section, value in recipe.items():
+        parts = value if isinstance(value, list) else [value]
+        texts = [" ".join(f"{key}={json.dumps(each)}" for key, each in part.items() if _set(each)) for part in parts]
+        if texts:
+            rows.append((section, "; ".join(texts).replace('"', "")))
+    return table(rows)
+
+
+def _set(value: object) -> bool:
+    return value is not None and value != [] and value != {}
+
+
+def _next(state: str, path: str) -> str:
+    return (
+        f"next: netwright {'predict' if state == 'done' else 'resume'} {path}{' IMAGE...' if state == 'done' else ''}"
+    )
+
+
+def _compare(compared: Mapping[str, Any]) -> str:
+    """What differs in the recipes, then what both reached."""
+    names = [run["name"] for run in compared["runs"]]
+    rows: list[Sequence[object]] = [
+        (field, *(json.dumps(value) for value in values)) for field, values in compared["differing"].items()
+    ]
+    if not rows:
+        rows.append(("(same recipe)", "", ""))
+    for split in SPLITS:
+        sides = [metrics.get(split) or {} for metrics in compared["metrics"]]
+        if any(sides):
+            rows.append((f"{split} accuracy", *map(accuracy, sides)))
+            rows.append((f"{split} loss", *(number(side.get("loss")) for side in sides)))
+    for key, label in (("best_epoch", "best epoch"), ("epochs", "epochs trained")):
+        rows.append((label, *(run.get(key) for run in compared["runs"])))
+    rows.append(("time", *(duration(run.get("seconds")) for run in compared["runs"])))
+    return f"{table(rows, ('', *names))}\n\n{_fair(compared)}"
+
+
+def _fair(compared: Mapping[str, Any]) -> str:
+    """Whether the two numbers may be held against each other."""
+    if not compared.get("same_val"):
+        return "the two were not judged on the same val images: their accuracies can't be compared one to one"
+    sides = [metrics.get("val", {}).get("accuracy_interval") for metrics in compared["metrics"]]
+    if all(sides) and max(sides[0][0], sides[1][0]) <= min(sides[0][1], sides[1][1]):
+        return "judged on the same val images; the intervals overlap, so the difference may be chance"
+    return "judged on the same val images"

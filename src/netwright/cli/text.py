@@ -1,0 +1,107 @@
+"""How results look in a terminal: aligned tables, accuracies in percent with their interval, and JSON."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+
+@contextlib.contextmanager
+def work(as_json: bool) -> Iterator[None]:
+    """Run a workflow; with --json whatever it (or a library) prints goes to standard error, not among the JSON."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object; NaN and infinities, which JSON has not, become null."""
+    click.echo(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), right: Sequence[int] = ()) -> str:
+    """Lay rows out in columns two spaces apart; the columns numbered in `right` are flush right."""
+    cells = [[_cell(value) for value in row] for row in ([header, *rows] if header else rows)]
+    if not cells:
+        return ""
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = []
+    for row in cells:
+        padded = (
+            text.rjust(width) if column in right else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    """A value as text; what could move a terminal's cursor (a file's name may hold anything) is shown escaped."""
+    text = "-" if value is None else str(value)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def columns(names: Sequence[str], width: int = 100) -> str:
+    """Lay names out in as many columns as fit `width` characters, read downwards."""
+    if not names:
+        return ""
+    wide = max(map(len, names)) + 2
+    num_rows = math.ceil(len(names) / max(1, width // wide))
+    lines = ("".join(name.ljust(wide) for name in names[row::num_rows]) for row in range(num_rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def indented(text: str, by: int = 2) -> str:
+    """Move every line to the right."""
+    return "\n".join(" " * by + line if line else line for line in text.splitlines())
+
+
+def percent(fraction: float | None) -> str:
+    """0.981 -> "98.1 %"; no number -> "-"."""
+    return "-" if _missing(fraction) else f"{100 * fraction:.1f} %"  # type: ignore[operator]
+
+
+def accuracy(metrics: Mapping[str, Any]) -> str:
+    """{"accuracy": 0.981, …} -> "98.1 % (95.6 to 99.3 %, n = 270)"."""
+    text = percent(metrics.get("accuracy"))
+    details = []
+    if metrics.get("accuracy_interval"):
+        low, high = metrics["accuracy_interval"]
+        details.append(f"{100 * low:.1f} to {100 * high:.1f} %")
+    if metrics.get("num_samples") is not None:
+        details.append(f"n = {metrics['num_samples']}")
+    return f"{text} ({', '.join(details)})" if details else text
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A plain number of the given significant digits; no number -> "-"."""
+    return "-" if _missing(value) else f"{value:.{digits}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them: "9.8 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds is None or _missing(seconds):
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

@@ -1,0 +1,93 @@
+"""`netwright train`: a recipe, a training, a summary and what to type next."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
+from netwright.cli.text import accuracy, duration, number, print_json, table, work
+
+INTERRUPTED = 5
+
+
+@click.command("train", short_help="Train a classifier on labelled images.")
+@click.argument("data", required=False, metavar="[DATA]")
+@recipe_options(*SHORT_OPTIONS)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder. [runs/<data>-<number>]")
+@click.option("--test", "open_test", is_flag=True, help="Judge on the test split at the end; this look is recorded.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
+@output_options
+def command(
+    data: str | None,
+    assignments: Sequence[str],
+    out: Path | None,
+    open_test: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Train a classifier on labelled images and keep everything about it in a run folder.
+
+    DATA is a name (digits, mnist, fashion-mnist, cifar10, …), a folder of class folders, a folder with train/, val/ and
+    test/ of class folders, an .npz, or a recipe: its name or its file. Without DATA it is digits, which needs no
+    download.
+
+    The test split stays sealed; open it once the choice is made: netwright evaluate RUN --split test
+    """
+    from netwright.workflows.plan import plan_name, plan_recipe, recipe_text
+
+    recipe = plan_recipe(data, settings_of(given, assignments))
+    if dry_run:
+        print_json(recipe.to_mapping()) if as_json else click.echo(recipe_text(recipe), nl=False)
+        return
+    from netwright.workflows.console import Console
+    from netwright.workflows.train import train_recipe
+
+    console = Console(quiet=quiet, json=as_json)
+    with work(as_json), new_run_remembered(out):
+        run = train_recipe(recipe, out=out, test=open_test, console=console, name=plan_name(data))
+        result = run.result()
+    finish(run, result, as_json)
+
+
+@contextmanager
+def new_run_remembered(out: Path | None) -> Iterator[None]:
+    """Note the folder that a failing training made, for the failure's report: `out`, or what is new under runs/."""
+    before = set(Path("runs").glob("*"))
+    try:
+        yield
+    except BaseException:
+        made = [out] if out is not None else [path for path in Path("runs").glob("*") if path not in before]
+        if len(made) == 1 and (made[0] / "recipe.yaml").is_file():
+            remember_run(made[0])
+        raise
+
+
+def finish(run: Any, result: dict[str, Any], as_json: bool) -> None:
+    """Print what a training (or its resumption) came to; exits with 5 when it was interrupted."""
+    print_json(result) if as_json else click.echo(summary(result, run.interrupted))
+    if run.interrupted:  # the workflow has said so, and how to go on
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def summary(result: dict[str, Any], interrupted: bool = False) -> str:
+    """The run in some lines, the last of which says what to do next."""
+    history, metrics = result.get("history") or [], result.get("metrics") or {}
+    rows = []
+    if history:
+        of = f" of {history[-1]['epoch']}"
+        rows.append(("best epoch", f"{result['best_epoch']}{of}"))
+    for split, of_split in metrics.items():
+        loss = f", loss {number(of_split['loss'])}" if of_split.get("loss") is not None else ""
+        rows.append((f"{split} accuracy", f"{accuracy(of_split)}{loss}"))
+    rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]
+    text = "\n" + table(rows)
+    if interrupted:
+        return text
+    if "test" in metrics:
+        return f"{text}\n\nnext: netwright predict {result['run']} IMAGE…"
+    return f"{text}\n\nnext: netwright evaluate {result['run']} --split test   # opens the sealed test split"
