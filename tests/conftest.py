@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_DATA = ROOT.parent / "shared" / "data"
@@ -22,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
+    # no deadlines: no test asserts times; the same examples on every CI run, new ones on a developer's machine
+    settings.register_profile("netwright", deadline=None, derandomize="CI" in os.environ)
+    settings.load_profile("netwright")
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +114,10 @@ def _torch_settings() -> dict[str, object]:
     }
 
 
-def _restore(settings: dict[str, object]) -> None:
-    torch.set_num_threads(settings["threads"])
-    torch.use_deterministic_algorithms(settings["deterministic"], warn_only=settings["warn_only"])
-    torch.set_default_dtype(settings["dtype"])
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = settings["cudnn"]
-    torch.set_float32_matmul_precision(settings["matmul"])
-    torch.set_grad_enabled(settings["grad"])
+def _restore(before: dict[str, object]) -> None:
+    torch.set_num_threads(before["threads"])
+    torch.use_deterministic_algorithms(before["deterministic"], warn_only=before["warn_only"])
+    torch.set_default_dtype(before["dtype"])
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before["cudnn"]
+    torch.set_float32_matmul_precision(before["matmul"])
+    torch.set_grad_enabled(before["grad"])
