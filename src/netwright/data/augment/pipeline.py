@@ -1,0 +1,97 @@
+"""The recipe's random transforms, one after another, on a batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from netwright.config.augmentations import (
+    Augmentation,
+    ColorJitter,
+    Cutout,
+    HorizontalFlip,
+    RandomCrop,
+    RandomResizedCrop,
+    Rotation,
+    VerticalFlip,
+)
+from netwright.data.augment import color, crop, cutout, flip, resized_crop, rotation
+from netwright.data.augment.pixels import PixelRange, pixel_range
+from netwright.errors import RecipeError
+from netwright.runtime.randomness import uniforms
+
+Apply = Callable[[Tensor, Tensor, PixelRange], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One random transform: pixels (B, H, W, C) and uniforms (B, num_uniforms) -> pixels."""
+
+    purpose: str  # what its random numbers are for: its name and place, so that two flips draw apart
+    num_uniforms: int
+    apply: Apply
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random transforms whose result for a sample depends on (seed, epoch, row) and on nothing else in the batch."""
+
+    steps: tuple[Step, ...]
+    seed: int
+    image_size: tuple[int, int]
+    value_range: tuple[float, float] | None
+    uses_whole_store: bool  # a random resized crop cuts from the whole stored picture, the others from its centre
+
+    def __call__(self, pixels: Tensor, epoch: int, rows: Tensor) -> Tensor:
+        """Transform stored pixels (B, H, W, C) of rows (B,) int64: (B, *image_size, C), dtype, device and scale kept.
+
+        The given pixels are not changed. H and W are at least those of `image_size`.
+        """
+        height, width = self.image_size
+        assert min(pixels.shape[1] - height, pixels.shape[2] - width) >= 0, "the store is smaller than the input"
+        limits = pixel_range(pixels.dtype, self.value_range)
+        rows = rows.to(pixels.device, non_blocking=True)
+        if not self.uses_whole_store:
+            pixels = crop.centre_crop(pixels, height, width)
+        for step in self.steps:
+            numbers = uniforms(self.seed, step.purpose, epoch, rows, step.num_uniforms)
+            pixels = step.apply(pixels, numbers, limits)
+        return pixels
+
+
+def build_augmentation(
+    augmentations: tuple[Augmentation, ...],
+    seed: int,
+    image_size: tuple[int, int],
+    value_range: tuple[float, float] | None = None,
+) -> Augment | None:
+    """Build the recipe's random transforms in its order; None where it has none.
+
+    `value_range` says which values are black and white in pixels that are not uint8; without it black is 0 and no
+    transform cuts off high values. Raises RecipeError for a class that has no transform here.
+    """
+    if not augmentations:
+        return None
+    steps = tuple(_build_step(part, position, image_size) for position, part in enumerate(augmentations))
+    uses_whole_store = any(isinstance(part, RandomResizedCrop) for part in augmentations)
+    return Augment(steps, seed, image_size, value_range, uses_whole_store)
+
+
+def _build_step(part: Augmentation, position: int, image_size: tuple[int, int]) -> Step:
+    purpose = f"{part.name}/{position}"
+    match part:  # functools.partial and not a closure: loader workers pickle it
+        case RandomCrop():
+            return Step(purpose, crop.NUM_UNIFORMS, partial(crop.random_crop, settings=part))
+        case RandomResizedCrop():
+            apply = partial(resized_crop.random_resized_crop, settings=part, size=image_size)
+            return Step(purpose, resized_crop.NUM_UNIFORMS, apply)
+        case HorizontalFlip() | VerticalFlip():
+            return Step(purpose, flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part))
+        case Rotation():
+            return Step(purpose, rotation.NUM_UNIFORMS, partial(rotation.random_rotation, settings=part))
+        case ColorJitter():
+            return Step(purpose, color.NUM_UNIFORMS, partial(color.random_color_jitter, settings=part))
+        case Cutout():
+            return Step(purpose, cutout.NUM_UNIFORMS, partial(cutout.random_cutout, settings=part))
+    raise RecipeError(f"augmentation {part.name!r} has no transform; expected a name that `netwright transforms` lists")
