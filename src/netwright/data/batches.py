@@ -1,0 +1,115 @@
+"""Batches on the device, each a pure function of (split, epoch, number): nothing to restore when a run resumes."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from netwright.data.custom import apply_custom
+from netwright.data.items import as_picture, read_item, ready_item
+from netwright.data.prepare import PreparedData
+from netwright.errors import DataError, listed
+from netwright.runtime.randomness import generator
+
+if TYPE_CHECKING:
+    from netwright.data.augment import Augment
+
+
+class Batch(NamedTuple):
+    """`images` (B, C, H, W) float32 and `targets` (B,) int64 on the device; `rows` (B,) int64 on the CPU."""
+
+    images: Tensor
+    targets: Tensor
+    rows: Tensor
+
+
+class Batches:
+    """The batches of one split.
+
+    The order of an epoch is `torch.randperm` under (seed, "order", epoch) with `shuffle`, else that of the rows. What
+    the user's own data set or transform draws is seeded by (seed, epoch, row) with `shuffle` (training), and by epoch 0
+    without (evaluation). The last batch of an epoch may be smaller, or one
+    larger; no sample is dropped.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedData,
+        split: str,
+        *,
+        batch_size: int,
+        device: torch.device,
+        seed: int = 0,
+        augment: "Augment | None" = None,
+        shuffle: bool = False,
+    ) -> None:
+        if split not in prepared.rows:
+            raise DataError(f"the data have no {split} split; there is {listed(prepared.rows)}")
+        self.prepared, self.split, self.batch_size, self.device = prepared, split, batch_size, device
+        self.seed, self.augment, self.shuffle = seed, augment, shuffle
+        self._rows = torch.from_numpy(prepared.rows[split])
+        self._store = prepared.store.on(device)
+        self._order: tuple[int, Tensor] = (-1, self._rows)  # of the epoch asked for last: a memory, not a state
+
+    @property
+    def num_samples(self) -> int:
+        return len(self._rows)
+
+    @property
+    def num_batches(self) -> int:
+        whole, rest = divmod(self.num_samples, self.batch_size)
+        # in training a lone last sample joins the batch before it: batch norm has no variance of one sample
+        return whole + (rest > (1 if self.shuffle and whole else 0))
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start` on."""
+        for number in range(start, self.num_batches):
+            yield self.batch(epoch, number)
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Return batch `number` (from 0) of an epoch; the same arguments give the same batch always."""
+        if not 0 <= number < self.num_batches:
+            raise IndexError(f"batch {number} of {self.num_batches}")
+        start, last = number * self.batch_size, number == self.num_batches - 1
+        rows = self._rows_of(epoch)[start : None if last else start + self.batch_size]
+        targets = self._store.targets[rows.to(self._store.targets.device)].to(self.device, non_blocking=True)
+        drawn = epoch if self.shuffle else 0
+        return Batch(self._images(rows, epoch, drawn), targets, rows)
+
+    def _rows_of(self, epoch: int) -> Tensor:
+        if not self.shuffle:
+            return self._rows
+        if self._order[0] != epoch:
+            order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", epoch))
+            self._order = (epoch, self._rows[order])
+        return self._order[1]
+
+    def _images(self, rows: Tensor, epoch: int, drawn: int) -> Tensor:
+        transform, custom = self.prepared.transform, self.prepared.custom
+        pixels = self._pixels(rows, drawn)
+        unit = False
+        if self.augment is not None or custom is not None:
+            if pixels.dtype != torch.uint8 and transform.kind != "ready":
+                pixels, unit = (
+                    transform.unit(pixels),
+                    True,
+                )  # black is 0 there, as random crops and rotations fill it in
+            if self.augment is not None:
+                pixels = self.augment(pixels, epoch, rows.to(pixels.device))
+        if custom is not None:
+            return apply_custom(custom, transform.crop(pixels).cpu(), self.seed, drawn, rows).to(self.device)
+        return transform.finish(pixels, in_unit_range=unit)
+
+    def _pixels(self, rows: Tensor, drawn: int) -> Tensor:
+        """Return (B, H, W, C) on the device, gathered from the store or read from the user's data set."""
+        items = self._store.items
+        if items is None:
+            return self._store.gather(rows.to(self._store.pixels.device)).to(self.device, non_blocking=True)
+        transform = self.prepared.transform
+        shape = (transform.channels, *transform.image_size)
+        read = [(row, read_item(items, row, self.seed, drawn)) for row in rows.tolist()]
+        if transform.kind == "ready":
+            return torch.stack([ready_item(image, shape, row) for row, image in read]).to(self.device)
+        decoded = [torch.from_numpy(transform.decode(as_picture(image)).copy()) for _, image in read]
+        return torch.stack(decoded).to(self.device)

@@ -1,0 +1,37 @@
+"""The user's own transform, one image at a time: (C, H, W) uint8 -> float tensor, random parts under a seed each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netwright.data.items import seeded
+from netwright.errors import DataError
+from netwright.runtime.randomness import seed_of
+
+CustomTransform = Callable[[Tensor], Any]
+
+
+def apply_custom(transform: CustomTransform, pixels: Tensor, seed: int, epoch: int, rows: Tensor) -> Tensor:
+    """Apply the user's transform to each image of (B, H, W, C) and stack what it gives to (B, C', h, w) float32.
+
+    Image i runs under the seed of (seed, "transform", epoch, rows[i]), for torch, NumPy and `random`: in training every
+    epoch draws anew, in evaluation epoch 0 is used always. Raises DataError when it fails or its results differ in
+    shape."""
+    made: list[Tensor] = []
+    for image, row in zip(pixels.permute(0, 3, 1, 2), rows.tolist(), strict=True):
+        with seeded(seed_of(seed, "transform", epoch, row)):
+            try:
+                result = transform(image.contiguous())
+            except Exception as error:
+                raise DataError(f"your transform failed on image {row} ({type(error).__name__}: {error})") from error
+        if not isinstance(result, Tensor) or result.ndim != 3 or not result.is_floating_point():
+            given = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
+            raise DataError(f"your transform gave {given} for image {row}; expected a float tensor (C, H, W)")
+        if made and result.shape != made[0].shape:
+            raise DataError(
+                f"your transform gave {tuple(result.shape)} after {tuple(made[0].shape)}; expected equal shapes"
+            )
+        made.append(result.detach().to(torch.float32))
+    return torch.stack(made)

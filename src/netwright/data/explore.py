@@ -1,0 +1,102 @@
+"""What labelled data look like: counts, sizes, modes, statistics, warnings, a grid of examples."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from netwright.config.recipe import Recipe
+from netwright.data.labelled import Array, LabelledData, Rows
+from netwright.data.prepare import PreparedData, class_counts, prepare
+from netwright.data.statistics import channel_statistics
+from netwright.data.store import scan
+from netwright.errors import DataError
+
+IMBALANCE = 3.0
+_MOST_SIZES = 20
+
+
+def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[str, Any]:
+    """Describe data, ready for JSON: samples per class and split, image sizes and modes, statistics, warnings.
+
+    `mean` and `std` are exact, per channel, of pixels in [0, 1] over train, before any normalising; null where the
+    user's own data set has no fixed pixels. Raises DataError as `prepare` does when the data are not prepared yet."""
+    prepared = data if isinstance(data, PreparedData) else prepare(data, rows, Recipe())
+    labelled, rows = prepared.labelled, prepared.rows
+    found = (
+        scan(labelled.images, np.sort(np.concatenate(list(rows.values()))))
+        if prepared.transform.kind != "ready"
+        else None
+    )
+    mean, std = _statistics(prepared)
+    counts = class_counts(labelled, rows)
+    total = {name: sum(counts[split][name] for split in counts) for name in labelled.class_names}
+    ratio = _imbalance(counts["train"])
+    return {
+        "name": labelled.name,
+        "num_samples": sum(len(part) for part in rows.values()),
+        "num_classes": len(labelled.class_names),
+        "class_names": list(labelled.class_names),
+        "splits": {split: {"num_samples": len(part), "classes": counts[split]} for split, part in rows.items()},
+        "classes": total,
+        "sizes": [] if found is None else _sizes(found.sizes),
+        "num_sizes": 0 if found is None else len(found.sizes),
+        "modes": {} if found is None else dict(found.modes),
+        "image_size": list(prepared.transform.image_size),
+        "channels": prepared.transform.channels,
+        "mean": mean,
+        "std": std,
+        "imbalance": ratio,
+        "warnings": _warnings(counts["train"], ratio),
+        "notices": list(labelled.notices),
+        "fingerprint": prepared.fingerprint,
+    }
+
+
+def _sizes(sizes: Counter[tuple[int, int]]) -> list[dict[str, int]]:
+    return [
+        {"height": size[0], "width": size[1], "num_samples": count} for size, count in sizes.most_common(_MOST_SIZES)
+    ]
+
+
+def _statistics(prepared: PreparedData) -> tuple[list[float] | None, list[float] | None]:
+    if prepared.store.items is not None:
+        return None, None
+    mean, std = channel_statistics(prepared.store.pixels, prepared.rows["train"], prepared.transform)
+    return list(mean), list(std)
+
+
+def _imbalance(counts: dict[str, int]) -> float | None:
+    """Return largest : smallest class of train, over the classes that have images."""
+    present = [count for count in counts.values() if count]
+    return max(present) / min(present) if present else None
+
+
+def _warnings(counts: dict[str, int], ratio: float | None) -> list[str]:
+    if ratio is None or ratio < IMBALANCE:
+        return []
+    most = max(counts, key=lambda name: counts[name])
+    least = min((name for name in counts if counts[name]), key=lambda name: counts[name])
+    return [
+        f"imbalance: {most!r} has {counts[most]} training images, {least!r} {counts[least]} ({ratio:.1f} : 1); judge "
+        "by balanced accuracy or F1, and consider class weights (criterion.class_weights)"
+    ]
+
+
+def example_grid(prepared: PreparedData, per_class: int, split: str = "train") -> tuple[Array, list[str]]:
+    """Return the first `per_class` pictures of every class as (N, H, W, C) uint8, before normalising, and their labels.
+
+    Raises DataError for the user's own float tensors, which are no pictures."""
+    if prepared.store.items is not None:
+        raise DataError("examples can't be drawn of a Dataset whose items are made anew; look at its items directly")
+    targets = prepared.labelled.targets[prepared.rows[split]]
+    chosen = [
+        prepared.rows[split][targets == number][:per_class] for number in range(len(prepared.labelled.class_names))
+    ]
+    rows = np.concatenate(chosen)
+    pixels = prepared.transform.crop(prepared.store.gather(torch.from_numpy(rows)))
+    if pixels.dtype != torch.uint8:
+        pixels = prepared.transform.unit(pixels).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+    labels = [prepared.labelled.class_names[target] for target in prepared.labelled.targets[rows]]
+    return pixels.numpy(), labels

@@ -1,0 +1,97 @@
+"""Labelled data before anything is decoded: where each image is, its target and its name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Rows = npt.NDArray[np.int64]
+SPLITS = ("train", "val", "test")
+
+
+class ImageSource(Protocol):
+    """N images that can be counted and reduced to some rows."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Rows) -> "ImageSource":
+        """Return the source that has only these rows, in this order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayImages:
+    """Images in memory: `pixels` (N, H, W, C), C 1 or 3; uint8, or another dtype with `value_range` (black, white)."""
+
+    pixels: Array
+    value_range: tuple[float, float] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, rows: Rows) -> "ArrayImages":
+        return ArrayImages(self.pixels[rows], self.value_range)
+
+
+@dataclass(frozen=True, eq=False)
+class FileImages:
+    """Images in files; `value_range` is the window of deep gray files (16-bit, float), null for the usual meaning."""
+
+    paths: tuple[Path, ...]
+    value_range: tuple[float, float] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: Rows) -> "FileImages":
+        return FileImages(tuple(self.paths[row] for row in rows), self.value_range)
+
+
+@dataclass(frozen=True, eq=False)
+class ItemImages:
+    """Items of map-style data sets; row i is item `index` of data set number `part` (`places[i] == (part, index)`).
+
+    kind: "fixed" (pictures that are always the same: decoded once), "random" (pictures that the data set itself
+    changes: read anew in every epoch) or "ready" (float tensors (C, H, W), read anew and taken as they are).
+    `parallel` says whether items may be read from several threads.
+    """
+
+    datasets: tuple[Any, ...]
+    places: Rows
+    kind: str = "fixed"
+    parallel: bool = False
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, rows: Rows) -> "ItemImages":
+        return ItemImages(self.datasets, self.places[rows], self.kind, self.parallel)
+
+    def item(self, row: int) -> Any:
+        """Read the image (not the target) of one row."""
+        part, index = self.places[row]
+        return self.datasets[int(part)][int(index)][0]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledData:
+    """N images with targets (N,) int64 into `class_names`, and the splits that they came in.
+
+    `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
+    ("train/cats/1.jpg") and positions for arrays ("train/12").
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    images: ImageSource
+    targets: Rows
+    sample_names: Sequence[str]
+    given: dict[str, Rows]
+    notices: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.targets)

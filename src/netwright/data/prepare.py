@@ -1,0 +1,254 @@
+"""From labelled data and rows to what training reads: the decoded store and the evaluation transform."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import numpy as np
+import torch
+
+from netwright.config.recipe import Recipe, Statistic
+from netwright.data.custom import CustomTransform, apply_custom
+from netwright.data.fingerprint import fingerprint, split_fingerprint
+from netwright.data.items import read_item, ready_item
+from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
+from netwright.data.resize import store_size
+from netwright.data.statistics import channel_statistics
+from netwright.data.store import Scan, Store, build_pixels, scan
+from netwright.data.transform import EvalTransform
+from netwright.errors import DataError, RecipeError, listed
+
+DEFAULT_SIZE = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedData:
+    """Data ready to be batched. `input_shape` is the network's input, (C, h, w); `custom` the user's own transform."""
+
+    labelled: LabelledData
+    rows: dict[str, Rows]
+    store: Store
+    transform: EvalTransform
+    fingerprint: str
+    split_fingerprints: dict[str, str]
+    input_shape: tuple[int, int, int]
+    custom: CustomTransform | None = field(default=None)
+
+
+def prepare(
+    labelled: LabelledData, rows: dict[str, Rows], recipe: Recipe, transform: CustomTransform | None = None
+) -> PreparedData:
+    """Decode every row in use once, and take the statistics of train alone.
+
+    `transform` is the user's own (see `custom.apply_custom`): it takes the place of scaling and normalising.
+    Raises DataError for bad images (all of them listed) unless `data.on_bad_image` is skip, then they are left out with
+    a notice; RecipeError when `transform.normalize` does not fit the images' channels."""
+    if isinstance(labelled.images, ItemImages) and labelled.images.kind == "ready":
+        return _prepare_ready(labelled, rows, recipe, transform)
+    used = np.sort(np.concatenate(list(rows.values())))
+    found = scan(labelled.images, used)
+    geometry = _geometry(labelled, found, recipe)
+    targets = _targets(labelled)
+    if isinstance(labelled.images, ItemImages) and labelled.images.kind == "random":
+        store = Store(
+            torch.empty((0, *geometry.store_size, geometry.channels), dtype=torch.uint8), targets, labelled.images
+        )
+    else:
+        pixels, bad = build_pixels(labelled.images, used, geometry)
+        labelled, rows = _without_bad(labelled, rows, {**found.bad, **bad}, recipe)
+        store = Store(pixels, targets)
+    labelled = _with_notices(labelled, _scan_notices(found))
+    return _finish(labelled, rows, store, geometry, recipe, transform)
+
+
+def prepare_like(
+    labelled: LabelledData, rows: dict[str, Rows], transform: EvalTransform, custom: CustomTransform | None = None
+) -> PreparedData:
+    """Decode other data for a network that is trained already: its evaluation transform decides everything.
+
+    Raises DataError for bad images, all of them listed."""
+    if transform.kind == "ready":
+        if not isinstance(labelled.images, ItemImages):
+            raise DataError("the network was trained on ready tensors of your own Dataset; give such a Dataset again")
+        store = Store(torch.empty((0, *transform.store_size, transform.channels)), _targets(labelled), labelled.images)
+    else:
+        used = np.sort(np.concatenate(list(rows.values())))
+        found = scan(labelled.images, used)
+        pixels, bad = build_pixels(labelled.images, used, transform)
+        if found.bad or bad:
+            raise DataError(_bad_list(labelled, {**found.bad, **bad}))
+        store = Store(pixels, _targets(labelled))
+    splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
+    shape = (transform.channels, *transform.image_size)
+    return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, shape, custom)
+
+
+def _targets(labelled: LabelledData) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(labelled.targets))
+
+
+def _finish(
+    labelled: LabelledData,
+    rows: dict[str, Rows],
+    store: Store,
+    geometry: EvalTransform,
+    recipe: Recipe,
+    custom: CustomTransform | None,
+) -> PreparedData:
+    shape = (geometry.channels, *geometry.image_size)
+    if custom is not None:
+        final = msgspec.structs.replace(geometry, kind="custom")
+        first = store.gather(torch.from_numpy(rows["train"][:1])) if store.items is None else None
+        if first is None:
+            raise DataError(
+                "your own Dataset draws at random itself; put your transform into it, or leave one of them out"
+            )
+        pixels = final.crop(first if first.dtype == torch.uint8 else final.unit(first))
+        made = apply_custom(custom, pixels, recipe.training.seed, 0, torch.from_numpy(rows["train"][:1]))
+        shape = (made.shape[1], made.shape[2], made.shape[3])
+    else:
+        mean, std, constant = _normalization(store, rows["train"], geometry, recipe)
+        final = msgspec.structs.replace(geometry, mean=mean, std=std)
+        labelled = _with_notices(labelled, [constant] if constant else [])
+    splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
+    return PreparedData(labelled, rows, store, final, fingerprint(labelled), splits, shape, custom)
+
+
+def _prepare_ready(
+    labelled: LabelledData, rows: dict[str, Rows], recipe: Recipe, custom: CustomTransform | None
+) -> PreparedData:
+    """Float tensors of the user's own data set: nothing is decoded, resized or normalised."""
+    if custom is not None:
+        raise DataError("your Dataset gives float tensors, which are taken as they are; apply your transform in it")
+    assert isinstance(labelled.images, ItemImages)
+    first = ready_item(read_item(labelled.images, int(rows["train"][0]), 0, 0), None, int(rows["train"][0]))
+    height, width, channels = first.shape
+    wanted = _sized(recipe.data.image_size)
+    if wanted is not None and wanted != (height, width):
+        raise DataError(
+            f"`data.image_size` is {wanted} and your Dataset gives tensors of {height} × {width}; leave it out"
+        )
+    size = (height, width)
+    transform = EvalTransform(channels=channels, image_size=size, store_size=size, kind="ready")
+    store = Store(torch.empty((0, *first.shape)), _targets(labelled), labelled.images)
+    splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
+    return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, (channels, height, width))
+
+
+def _geometry(labelled: LabelledData, found: Scan, recipe: Recipe) -> EvalTransform:
+    """Choose channels, image size and store size; mean and std come later."""
+    if not found.sizes:
+        raise DataError(_bad_list(labelled, found.bad))
+    channels = recipe.data.channels or (1 if found.gray else 3)
+    equal = next(iter(found.sizes)) if len(found.sizes) == 1 else None
+    image_size = _sized(recipe.data.image_size) or equal or (DEFAULT_SIZE, DEFAULT_SIZE)
+    resize, kept = recipe.transform.resize, image_size
+    arrays = isinstance(labelled.images, ArrayImages)
+    # arrays of another size are small pictures filled by their object: no margin to cut off, unless one is asked for
+    if (equal != image_size and not arrays) or resize is not None:
+        crops = any(part.name == "random_resized_crop" for part in recipe.augmentation)
+        kept = store_size(image_size, resize, crops)
+        resize = min(kept)
+    return EvalTransform(
+        channels=channels,
+        image_size=image_size,
+        store_size=kept,
+        resize=resize if kept != equal else None,
+        background=recipe.transform.background,
+        value_range=_value_range(labelled),
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _value_range(labelled: LabelledData) -> tuple[float, float] | None:
+    images = labelled.images
+    return images.value_range if isinstance(images, (ArrayImages, FileImages)) else None
+
+
+def _sized(image_size: int | tuple[int, ...] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+
+
+def _normalization(
+    store: Store, train: Rows, geometry: EvalTransform, recipe: Recipe
+) -> tuple[tuple[float, ...], tuple[float, ...], str | None]:
+    """Return mean and std, one a channel, and a notice on constant channels."""
+    wanted, channels = recipe.transform.normalize, geometry.channels
+    if wanted in ("none", "custom"):
+        return (0.0,) * channels, (1.0,) * channels, None
+    if wanted == "weights":
+        return _per_channel(IMAGENET_MEAN, channels, "weights"), _per_channel(IMAGENET_STD, channels, "weights"), None
+    if not isinstance(wanted, str):
+        given = [_per_channel(value, channels, f"{list(wanted)}") for value in wanted]
+        return given[0], given[1], None
+    if store.items is not None:
+        raise RecipeError(
+            "`transform.normalize` is 'computed' and your Dataset draws its pictures at random, so they have no fixed "
+            "statistics; give [mean, std], or 'none'"
+        )
+    mean, std = channel_statistics(store.pixels, train, geometry)
+    constant = [channel for channel, value in enumerate(std) if value == 0]
+    said = f"channels without any variation over train, not scaled: {listed(constant)}" if constant else None
+    return mean, tuple(value if value > 0 else 1.0 for value in std), said
+
+
+def _per_channel(value: Statistic, channels: int, said: str) -> tuple[float, ...]:
+    numbers = tuple(value) if isinstance(value, tuple) else (value,) * channels
+    if len(numbers) != channels:
+        kind = "gray" if channels == 1 else "RGB"
+        fix = (
+            "set `data.channels: 3`, or give statistics of one channel"
+            if channels == 1
+            else "give one number a channel"
+        )
+        raise RecipeError(
+            f"`transform.normalize` is {said}, with {len(numbers)} numbers, and the images are {kind} ({channels}); "
+            f"{fix}"
+        )
+    return tuple(float(number) for number in numbers)
+
+
+def _without_bad(
+    labelled: LabelledData, rows: dict[str, Rows], bad: dict[int, str], recipe: Recipe
+) -> tuple[LabelledData, dict[str, Rows]]:
+    if not bad:
+        return labelled, rows
+    if recipe.data.on_bad_image == "fail":
+        raise DataError(_bad_list(labelled, bad))
+    kept = {split: part[~np.isin(part, list(bad))] for split, part in rows.items()}
+    lost = set(np.unique(labelled.targets[rows["train"]])) - set(np.unique(labelled.targets[kept["train"]]))
+    if lost:
+        names = listed(labelled.class_names[number] for number in sorted(lost))
+        raise DataError(f"without the bad images nothing is left to train on for: {names}. {_bad_list(labelled, bad)}")
+    notice = f"{len(bad)} bad images left out: {listed([bad[row] for row in sorted(bad)], 10)}"
+    return _with_notices(labelled, [notice]), {split: part for split, part in kept.items() if len(part)}
+
+
+def _bad_list(labelled: LabelledData, bad: dict[int, str]) -> str:
+    lines = [f"  {bad[row]}" for row in sorted(bad)[:10]]
+    more = [f"  and {len(bad) - 10} more"] if len(bad) > 10 else []
+    head = f"{len(bad)} of {len(labelled)} images of {labelled.name} can't be used:"
+    return "\n".join([head, *lines, *more, "Repair or remove them, or leave them out with `data.on_bad_image: skip`."])
+
+
+def _scan_notices(found: Scan) -> list[str]:
+    if not found.num_animated:
+        return []
+    return [f"{found.num_animated} images have several frames or pages: the first one is used"]
+
+
+def _with_notices(labelled: LabelledData, notices: list[str]) -> LabelledData:
+    return replace(labelled, notices=labelled.notices + tuple(notices)) if notices else labelled
+
+
+def class_counts(labelled: LabelledData, rows: dict[str, Rows]) -> dict[str, dict[str, int]]:
+    """Return split -> class name -> number of samples."""
+    counts = {split: Counter(labelled.targets[part].tolist()) for split, part in rows.items()}
+    return {
+        split: {name: found[place] for place, name in enumerate(labelled.class_names)}
+        for split, found in counts.items()
+    }

@@ -1,0 +1,57 @@
+"""How large pictures are kept and how they get there: resized until they cover the store's size, then cut centrally."""
+
+from PIL import Image
+
+from netwright.errors import DataError, RecipeError
+
+MARGIN, RESIZED_CROP_MARGIN = 1.15, 1.75
+MAX_ASPECT = 50  # a 1 × 20000 picture resized to cover 224 × 224 would have a billion pixels, all alike
+
+
+def store_size(image_size: tuple[int, int], resize: int | None, random_resized_crop: bool) -> tuple[int, int]:
+    """Return the (height, width) kept for an input of `image_size`, a margin for random crops around it.
+
+    `resize` is the short side in pixels; null: 1.15 × the input, 1.75 × under random resized crop.
+    Raises RecipeError when `resize` is smaller than the input."""
+    height, width = image_size
+    if resize is None:
+        margin = RESIZED_CROP_MARGIN if random_resized_crop else MARGIN
+        return round(height * margin), round(width * margin)
+    short = min(image_size)
+    if resize < short:
+        raise RecipeError(
+            f"`transform.resize` is {resize} and `data.image_size` is {height} × {width}: the input can't be cut from "
+            f"something smaller; give {short} or more"
+        )
+    return round(height * resize / short), round(width * resize / short)
+
+
+def covering_size(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of equal aspect that just covers `cover`, both (height, width), rounded as torchvision does."""
+    (height, width), (down, across) = size, cover
+    if height * across <= width * down:  # relatively wide: the height decides
+        return down, max(across, int(down * width / height))
+    return max(down, int(across * height / width)), across
+
+
+def check_aspect(size: tuple[int, int], name: str) -> None:
+    """Raise DataError for a picture so thin that resizing would blow it up."""
+    height, width = size
+    if max(size) > MAX_ASPECT * min(size):
+        raise DataError(f"{name}: too thin ({width} × {height} pixels) to be resized; crop it")
+
+
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize (bilinear, antialiased) until the picture covers `size`, then cut `size` from its centre."""
+    if (image.height, image.width) == size:
+        return image
+    height, width = covering_size((image.height, image.width), size)
+    if (height, width) != (image.height, image.width):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    top, left = centre_offset((height, width), size)
+    return image.crop((left, top, left + size[1], top + size[0]))
+
+
+def centre_offset(outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
+    """Return (top, left) of a centre crop, rounded as torchvision's CenterCrop rounds."""
+    return int(round((outer[0] - inner[0]) / 2.0)), int(round((outer[1] - inner[1]) / 2.0))

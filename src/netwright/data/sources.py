@@ -1,0 +1,107 @@
+"""From what the recipe or the caller names to labelled data: the one entrance to this room."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from netwright.config.recipe import Data
+from netwright.data.discover import describe_source
+from netwright.data.folders import open_folder
+from netwright.data.given import open_given
+from netwright.data.labelled import LabelledData, Rows
+from netwright.data.named import open_named
+from netwright.data.npz import open_npz
+from netwright.errors import DataError, did_you_mean, listed
+
+
+def open_data(data: Data, given: object | None = None) -> LabelledData:
+    """Open the data that `data.source` names, or the ones given as objects, reduced to `data.classes`.
+
+    `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
+    Raises DataError for data that can't be used, MachineError when a download fails."""
+    labelled = _keep_classes(_open(data, given), data.classes)
+    return _check_training_classes(labelled)
+
+
+def _open(data: Data, given: object | None) -> LabelledData:
+    value_range = None if data.value_range is None else (float(data.value_range[0]), float(data.value_range[1]))
+    if given is not None:
+        return open_given(given, value_range)
+    kind = describe_source(data.source)
+    if kind == "named":
+        if value_range not in (None, (0.0, 255.0)):
+            raise DataError(
+                f"`data.value_range` is for arrays of floats, and {data.source} has 8-bit images; leave it out"
+            )
+        return open_named(data.source, data.root)
+    path = Path(data.source).expanduser()
+    return open_npz(path, value_range) if kind == "npz" else open_folder(path, value_range)
+
+
+def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> LabelledData:
+    """Keep some classes only, renumbered in the order in which they are named."""
+    if classes is None:
+        return labelled
+    known = labelled.class_names
+    for name in classes:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise DataError(
+                f"`data.classes` names {name!r}, which {labelled.name} does not have{hint}; "
+                f"classes: {listed(known, 20)}"
+            )
+    renumbered = np.full(len(known), -1, dtype=np.int64)
+    for position, name in enumerate(classes):
+        renumbered[known.index(name)] = position
+    targets = renumbered[labelled.targets]
+    rows = np.flatnonzero(targets >= 0).astype(np.int64)
+    return replace(
+        labelled,
+        class_names=tuple(classes),
+        images=labelled.images.take(rows),
+        targets=targets[rows],
+        sample_names=[labelled.sample_names[int(row)] for row in rows],
+        given=_given_after(labelled.given, rows, len(labelled)),
+    )
+
+
+def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> LabelledData:
+    """Number other data's classes as a trained network does. Raises DataError for classes that it does not know."""
+    unknown = [name for name in labelled.class_names if name not in class_names]
+    if unknown:
+        raise DataError(
+            f"{labelled.name} has classes that the network does not know: {listed(unknown)}; it knows {listed(class_names)}"
+        )
+    numbers = np.array([class_names.index(name) for name in labelled.class_names], dtype=np.int64)
+    return replace(labelled, class_names=class_names, targets=numbers[labelled.targets])
+
+
+def _given_after(given: dict[str, Rows], rows: Rows, count: int) -> dict[str, Rows]:
+    position = np.full(count, -1, dtype=np.int64)
+    position[rows] = np.arange(len(rows))
+    moved = {split: position[part] for split, part in given.items()}
+    kept = {split: part[part >= 0] for split, part in moved.items()}
+    return {split: part for split, part in kept.items() if len(part)}
+
+
+def _check_training_classes(labelled: LabelledData) -> LabelledData:
+    """Raise DataError when fewer than two classes have images, or one has some only outside train."""
+    num_classes = len(labelled.class_names)
+    counts = np.bincount(labelled.targets, minlength=num_classes)
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        only = f", {labelled.class_names[present[0]]!r}" if len(present) else ""
+        raise DataError(f"{labelled.name} has images of one class only{only}; a classifier needs two or more")
+    first = "train" if "train" in labelled.given else "all"
+    if first not in labelled.given:
+        raise DataError(f"{labelled.name} has {listed(labelled.given)} and nothing to train on; add train images")
+    trained = np.bincount(labelled.targets[labelled.given[first]], minlength=num_classes)
+    unseen = [labelled.class_names[c] for c in np.flatnonzero((counts > 0) & (trained == 0))]
+    if unseen:
+        raise DataError(
+            f"{labelled.name} has classes with no training images: {listed(unseen)}; add some or leave them out"
+        )
+    absent = [labelled.class_names[c] for c in np.flatnonzero(counts == 0)]
+    said = (f"classes without any image: {listed(absent)}",) if absent else ()
+    return replace(labelled, notices=labelled.notices + said)
