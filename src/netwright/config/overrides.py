@@ -60,7 +60,9 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
 
     Another name for a part (`optimizer.name`) drops the arguments of the old one. Raises RecipeError for an unknown
     section; unknown fields are found when the recipe is built."""
-    result: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in mapping.items()}
+    result: dict[str, Any] = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in mapping.items()
+    }
     # names first, so that `--lr 0.1 --optimizer sgd` means the same in both orders
     for path, value in sorted(settings, key=lambda setting: not setting[0].endswith(".name")):
         section, _, field = SHORT_NAMES.get(path, path).partition(".")

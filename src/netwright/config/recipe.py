@@ -28,7 +28,7 @@ from netwright.config.optimization import (
 from netwright.config.schema import Section, convert_section
 from netwright.errors import RecipeError, did_you_mean, listed
 
-# Fixed-length tuples are not used in unions: msgspec 0.22 reads past its memory when a list meets `int | tuple[int, int]`.
+# Fixed-length tuples are not used in unions: msgspec 0.22 crashes when a list meets `int | tuple[int, int]`.
 Count = Annotated[int, Meta(ge=1)]
 Statistic = float | tuple[float, ...]
 PARTS = {
@@ -44,8 +44,8 @@ Seed = Annotated[int, Meta(ge=0, le=2**62)]
 class Data(Section, frozen=True, kw_only=True):
     """Which labelled images.
 
-    `source` is a name, a folder or an `.npz`; `root` where named sets already lie (read, never written); `classes` keeps
-    some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or
+    `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
+    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or
     3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
     `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed."""
 
@@ -59,7 +59,9 @@ class Data(Section, frozen=True, kw_only=True):
 
     def check(self, where: str) -> None:
         if isinstance(self.image_size, tuple) and len(self.image_size) != 2:
-            raise RecipeError(f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]")
+            raise RecipeError(
+                f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
+            )
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             raise RecipeError(f"`{where}.classes` names a class twice: {listed(self.classes)}; name each once")
         if self.classes is not None and len(self.classes) < 2:
@@ -91,8 +93,8 @@ class Transform(Section, frozen=True, kw_only=True):
     """Image -> tensor, the same in training, evaluation and serving.
 
     `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own),
-    `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels to which files are
-    resized before `image_size` is cut from the centre (null: 1.15 × image_size, 1.75 × with random_resized_crop);
+    `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels that files get
+    before `image_size` is cut from the centre (null: 1.15 × image_size, 1.75 × with random_resized_crop);
     `background` is the gray level under transparent pixels."""
 
     normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] = "computed"

@@ -1,8 +1,8 @@
-"""The bundle: one folder that is enough to predict. safetensors and JSON, no pickle, the same bytes for the same training.
+"""The bundle: one folder that is enough to predict. safetensors and JSON, no pickle; same training, same bytes.
 
-    model.safetensors   the best epoch's weights
-    bundle.json         network, class names, evaluation transform, metrics, versions, data
-    card.md             the same for people
+model.safetensors   the best epoch's weights
+bundle.json         network, class names, evaluation transform, metrics, versions, data
+card.md             the same for people
 """
 
 import json
@@ -85,13 +85,15 @@ def load_bundle(folder: Path) -> tuple[Bundle, dict[str, Tensor]]:
         content = (folder / WEIGHTS).read_bytes()
         if mapping["format"] != FORMAT:
             raise WeightsError(
-                f"{path} has format {mapping['format']}, and this netwright reads {FORMAT}; use the version that wrote it"
+                f"{path} has format {mapping['format']}, and this version reads {FORMAT}; use the one that wrote it"
             )
         if sha256_bytes(content) != mapping["weights_sha256"]:
             raise WeightsError(f"{folder / WEIGHTS} does not match its checksum: it is damaged; restore it from a copy")
         return _from_mapping(mapping), load(content)
     except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError, SafetensorError) as error:
-        raise WeightsError(f"{folder} is not a whole bundle ({error}); restore it from a copy, or train again") from None
+        raise WeightsError(
+            f"{folder} is not a whole bundle ({error}); restore it from a copy, or train again"
+        ) from None
 
 
 def _from_mapping(mapping: dict[str, Any]) -> Bundle:

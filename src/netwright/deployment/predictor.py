@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netwright.data.custom import apply_custom
 from netwright.data.transform import EvalTransform
 from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.errors import InputError, NetwrightError, WeightsError
@@ -49,7 +50,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, network: nn.Module, machine: Machine, own_transform: Any = None) -> None:
         self.bundle = bundle
         self.machine = machine
-        self.network = network.to(machine.device, memory_format=machine.memory_format).eval()  # type: ignore[call-overload]
+        self.network = network.to(machine.device).to(memory_format=machine.memory_format).eval()
         self.own_transform: Callable[[Tensor], Tensor] | None = own_transform
 
     @property
@@ -82,11 +83,14 @@ class Predictor:
     def finish(self, pixels: Tensor) -> Tensor:
         """Turn decoded pixels (B, H, W, C) into what the network takes, (B, C, H, W) float32."""
         if self.own_transform is not None:
-            return torch.stack([self.own_transform(image) for image in pixels.permute(0, 3, 1, 2)])
+            cut = self.transform.crop(pixels)
+            return apply_custom(self.own_transform, cut, 0, 0, torch.arange(len(cut)))
         return self.transform.finish(pixels)
 
 
-def load_predictor(folder: Path, machine: Machine, *, model: nn.Module | None = None, transform: Any = None) -> Predictor:
+def load_predictor(
+    folder: Path, machine: Machine, *, model: nn.Module | None = None, transform: Any = None
+) -> Predictor:
     """Load a bundle for a machine; `model` and `transform` are needed again when they were the user's own objects.
 
     Raises WeightsError when the weights do not fit, InputError when an own object is missing."""
@@ -101,7 +105,7 @@ def load_predictor(folder: Path, machine: Machine, *, model: nn.Module | None = 
         in_channels=bundle.in_channels,
         image_size=bundle.image_size,
         num_outputs=bundle.task.num_outputs,
-        output=bundle.task.output,  # type: ignore[arg-type]
+        output=bundle.task.output,
     )
     try:
         network.load_state_dict(weights, strict=True)

@@ -1,1 +1,1 @@
-
+"""logits + targets -> metrics; takes any `images -> outputs` callable."""

@@ -63,7 +63,11 @@ def explained(path: Path, num_bytes: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MachineError(f"the disk is full: {path} needs {num_bytes:,} bytes; free some space and resume") from None
+            raise MachineError(
+                f"the disk is full: {path} needs {num_bytes:,} bytes; free some space and resume"
+            ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise MachineError(f"{path} can't be written ({error.strerror}); choose another folder with --out") from None
+            raise MachineError(
+                f"{path} can't be written ({error.strerror}); choose another folder with --out"
+            ) from None
         raise

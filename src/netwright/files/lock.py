@@ -20,7 +20,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        raise MachineError(f"the folder {folder} is in use by {who}; wait for it, or choose another with --out") from None
+        raise MachineError(
+            f"the folder {folder} is in use by {who}; wait for it, or choose another with --out"
+        ) from None
     try:
         owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield

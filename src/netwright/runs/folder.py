@@ -114,8 +114,12 @@ def _make_next(name: str) -> Path:
     try:
         HOME.mkdir(exist_ok=True)
     except FileExistsError:
-        raise MachineError(f"{HOME.resolve()} is a file, and runs are kept in a folder of that name; use --out") from None
-    number = 1 + max((int(path.name[len(safe) + 1 :]) for path in HOME.glob(f"{safe}-*") if _numbered(path, safe)), default=0)
+        raise MachineError(
+            f"{HOME.resolve()} is a file, and runs are kept in a folder of that name; use --out"
+        ) from None
+    number = 1 + max(
+        (int(path.name[len(safe) + 1 :]) for path in HOME.glob(f"{safe}-*") if _numbered(path, safe)), default=0
+    )
     while True:  # two processes may want the same number: mkdir decides
         try:
             (HOME / f"{safe}-{number}").mkdir()
@@ -134,7 +138,9 @@ def find_run(run: str | Path) -> RunFolder:
         if (path / "recipe.yaml").is_file():
             return RunFolder(path)
     names = [path.name for path in HOME.glob("*") if path.is_dir()] if HOME.is_dir() else []
-    raise InputError(f"there is no run {str(run)!r}{did_you_mean(str(run), names)}; `netwright runs` lists those there are")
+    raise InputError(
+        f"there is no run {str(run)!r}{did_you_mean(str(run), names)}; `netwright runs` lists those there are"
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """The history: one JSON record an epoch, appended as it happens."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,10 @@ def is_better(record: Record, than: Record | None, monitor: str) -> bool:
     return bool(record[monitor] < than[monitor] if smaller else record[monitor] > than[monitor])
 
 
-def best_record(records: list[Record], monitor: str) -> Record | None:
+def best_record(records: Sequence[Record], monitor: str) -> Record | None:
     """Return the first of the best records by `monitor`; the last record where that was not recorded."""
     best: Record | None = None
     for record in records:
-        if monitor not in record:
-            best = record
-        elif is_better(record, best, monitor):
+        if monitor not in record or is_better(record, best, monitor):
             best = record
     return best

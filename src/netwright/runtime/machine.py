@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ContextManager
 
 import torch
 
@@ -23,7 +22,7 @@ class Machine:
     threads: int
     exact: bool
 
-    def autocast(self) -> ContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the forward pass runs."""
         if self.precision != "bf16":
             return nullcontext()
@@ -86,8 +85,8 @@ def _choose_device(asked: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(asked)
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device.type)
-    if there is not None and not there():
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[device.type]:
         raise MachineError(f"`runtime.device` is {asked!r} and torch finds no such device here; use cpu, or auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MachineError(f"`runtime.device` is {asked!r} and there are {torch.cuda.device_count()} GPUs, from cuda:0")

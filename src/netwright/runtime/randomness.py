@@ -27,7 +27,7 @@ def seed_step(seed: int, purpose: str, epoch: int, step: int) -> None:
     """Seed torch's default generators, which dropout draws from, for one step of one epoch."""
     value = seed_of(seed, purpose, epoch, step)
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)
     elif torch.backends.mps.is_available():
         torch.mps.manual_seed(value)

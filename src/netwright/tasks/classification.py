@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from netwright.config.models import Output
 from netwright.config.optimization import Bce, BceWithLogits, ClassWeights, Criterion, CrossEntropy, Nll
 from netwright.config.recipe import num_outputs_for, output_for
 from netwright.errors import RecipeError
@@ -19,7 +20,7 @@ class Classification:
     of the second of two classes."""
 
     class_names: tuple[str, ...]
-    output: str
+    output: Output
     num_outputs: int
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
@@ -69,7 +70,9 @@ def build_batch_loss(
     weights = _class_weights(criterion.class_weights, class_counts)
     weights = None if weights is None else weights.to(device)
     if isinstance(criterion, Nll):
-        loss: Callable[[Tensor, Tensor], Tensor] = lambda outputs, targets: functional.nll_loss(outputs, targets, weights)
+        loss: Callable[[Tensor, Tensor], Tensor] = lambda outputs, targets: functional.nll_loss(
+            outputs, targets, weights
+        )
     else:
         smoothing = criterion.label_smoothing
         loss = lambda outputs, targets: functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
@@ -87,6 +90,7 @@ def _class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
         return counts.sum() / (len(counts) * counts.clamp(min=1))
     if len(given) != len(class_counts):
         raise RecipeError(
-            f"`criterion.class_weights` has {len(given)} numbers and the data {len(class_counts)} classes; give one each"
+            f"`criterion.class_weights` has {len(given)} numbers and the data {len(class_counts)} classes; "
+            "give one a class"
         )
     return torch.tensor(given, dtype=torch.float32)

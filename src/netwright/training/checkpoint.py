@@ -1,7 +1,7 @@
 """Checkpoints: enough to resume bit for bit. safetensors and JSON, SHA-256 in a manifest that is written last.
 
-    checkpoints/current/   tensors.safetensors  state.json  manifest.json
-    checkpoints/previous/  the one before, kept until the next is whole
+checkpoints/current/   tensors.safetensors  state.json  manifest.json
+checkpoints/previous/  the one before, kept until the next is whole
 """
 
 import json

@@ -30,7 +30,7 @@ def estimate_seconds(state: TrainingState, plan: Plan) -> float | None:
         batch = plan.train.batch(1, 0)
         with plan.machine.autocast():
             outputs = model(plan.machine.arrange(batch.images))
-        plan.batch_loss(outputs, batch.targets)[0].backward()
+        plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         plan.machine.synchronize()

@@ -1,13 +1,13 @@
 """The training loop, the only one. The order of events:
 
     for every epoch
-        train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an update
-                       (lr by the schedule -> clip -> optimizer); a checkpoint when one is due; leave when told to stop
+        train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an
+                       update (clip -> lr by the schedule -> optimizer); a checkpoint when due; leave if told to stop
         validate       the val split in eval mode: loss, accuracy, the user's own metrics
         record         one line of the history; the best weights are kept; is the run finished?
         checkpoint     when 10 seconds have passed since the last one, and at the end
 
-A resumed run enters at the batch where it left: every batch, seed and learning rate is a function of where the run stands.
+A resumed run enters at the batch where it left: batches, seeds and learning rates are functions of where it stands.
 """
 
 import math
@@ -148,9 +148,7 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
 def set_lr(state: TrainingState, plan: Plan) -> None:
     """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with."""
     total = plan.steps_per_epoch * plan.recipe.training.epochs
-    position = Position(
-        state.progress.step, plan.steps_per_epoch, total, state.history, plan.recipe.training.monitor
-    )
+    position = Position(state.progress.step, plan.steps_per_epoch, total, state.history, plan.recipe.training.monitor)
     factor = lr_factor(plan.recipe.lr_scheduler, position)
     for group in state.optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

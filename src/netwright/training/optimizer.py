@@ -1,6 +1,7 @@
 """Optimizers by name: torch's own, in the quickest implementation that the device has."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter], *,
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if not trainable:
         raise RecipeError("no parameter of the network is trainable: all are frozen; unfreeze some layers")
-    arguments = {name: value for name, value in _arguments(optimizer).items() if name != "name"}
+    arguments: dict[str, Any] = {name: value for name, value in _arguments(optimizer).items() if name != "name"}
     if isinstance(optimizer, _HAVE_FUSED) and fused and all(p.device.type in ("cpu", "cuda") for p in trainable):
         # Adagrad has no fused kernel on CUDA
         if not (isinstance(optimizer, Adagrad) and trainable[0].device.type == "cuda"):

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions: step -> factor of the optimizer's lr. Nothing to store, nothing to restore."""
+"""Learning-rate schedules as pure functions, step -> factor of the optimizer's lr: nothing to store or restore."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -31,10 +31,10 @@ def train(
 ) -> Run:
     """Train a classifier and return its run.
 
-    `data`: a name, a folder, an `.npz`, a recipe's name or file, a `Recipe`; or arrays (images, targets), a dict of them
-    by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a mapping as in a
-    recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short options (`epochs`,
-    `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
+    `data`: a name, a folder, an `.npz`, a recipe's name or file, a `Recipe`; or arrays (images, targets), a dict of
+    them by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a mapping as
+    in a recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short options
+    (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
 
     Raises RecipeError, DataError, MachineError or WorkFailed."""
     chosen = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
@@ -51,7 +51,9 @@ def train(
     else:
         described = f"<{type(data).__name__}>"
         recipe, name = build_recipe(override({"data": {"source": described}}, pairs)), "arrays"
-    return train_recipe(recipe, out=None if out is None else Path(out), test=test, console=Console(quiet), name=name, own=own)
+    return train_recipe(
+        recipe, out=None if out is None else Path(out), test=test, console=Console(quiet), name=name, own=own
+    )
 
 
 def resume(

@@ -35,7 +35,7 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     return recipe.replace(data=data, runtime=resolved(machine))
 
 
-def class_counts(prepared: PreparedData, split: str) -> torch.Tensor:
+def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
     """Count the samples of each class in a split, (K,) int64."""
     targets = torch.as_tensor(prepared.labelled.targets)[torch.as_tensor(prepared.rows[split])]
     return torch.bincount(targets, minlength=len(prepared.labelled.class_names))
@@ -46,7 +46,8 @@ def build_plan(
 ) -> Plan:
     """Put together all that stays the same while the run trains."""
     training = recipe.training
-    augment = build_augmentation(recipe.augmentation, training.seed, prepared.transform.image_size)
+    # floats are augmented in [0, 1], see Batches
+    augment = build_augmentation(recipe.augmentation, training.seed, prepared.transform.image_size, (0.0, 1.0))
     train = Batches(
         prepared,
         "train",
@@ -57,7 +58,7 @@ def build_plan(
         shuffle=True,
     )
     val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
-    batch_loss = build_batch_loss(recipe.criterion, class_counts(prepared, "train"), machine.device, own.criterion)
+    batch_loss = build_batch_loss(recipe.criterion, count_classes(prepared, "train"), machine.device, own.criterion)
     return Plan(recipe, machine, task, batch_loss, train, val, own.metrics, folder)
 
 
@@ -72,18 +73,18 @@ def build_state(
 ) -> TrainingState:
     """Build the network with its first weights, a pure function of the seed, and its optimizer."""
     torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-    model: nn.Module = own.model
+    model: nn.Module | None = own.model
     if model is None:
         if isinstance(recipe.model, CustomModel):
             raise RecipeError(f"the network was your own {recipe.model.type}; give it again, model=…, in Python")
         model = build_model(
             recipe.model,
-            in_channels=prepared.transform.channels,
-            image_size=prepared.transform.image_size,
+            in_channels=prepared.input_shape[0],
+            image_size=prepared.input_shape[1:],
             num_outputs=task.num_outputs,
-            output=task.output,  # type: ignore[arg-type]
+            output=task.output,
         )
-    model = model.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
+    model = model.to(machine.device).to(memory_format=machine.memory_format)
     if own.optimizer is not None:
         optimizer = own.optimizer(model.parameters())
     else:

@@ -49,8 +49,15 @@ class Console:
         """Print the epoch's line: the numbers that decide first."""
         if not self._header:
             self._header = True
-            self.say(f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}  {'lr':>8}  {'time':>7}")
-        val = f"{record['val_accuracy']:8.2%}  {record['val_loss']:8.4f}" if "val_loss" in record else f"{'–':>8}  {'–':>8}"
+            self.say(
+                f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}  {'lr':>8}"
+                f"  {'time':>7}"
+            )
+        val = (
+            f"{record['val_accuracy']:8.2%}  {record['val_loss']:8.4f}"
+            if "val_loss" in record
+            else f"{'–':>8}  {'–':>8}"
+        )
         seconds = record["train_seconds"] + record.get("val_seconds", 0)
         count = f"{record['epoch']}/{epochs}"
         self.say(

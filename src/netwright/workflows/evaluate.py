@@ -4,9 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from netwright.config.recipe import Recipe
-from netwright.data.prepare import PreparedData, prepare
-from netwright.data.sources import open_data
+from netwright.data.prepare import PreparedData, prepare_like
+from netwright.data.sources import as_classes, open_data
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
 from netwright.evaluation.metrics import classification_metrics
@@ -18,7 +21,7 @@ from netwright.runs.folder import read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_batch_loss
-from netwright.workflows.build import class_counts, eval_batches, open_prepared
+from netwright.workflows.build import count_classes, eval_batches, open_prepared
 from netwright.workflows.run import Run, as_run
 
 
@@ -33,13 +36,11 @@ def evaluate_run(run: Run, *, split: str, data: Any = None, data_root: str | Non
     """Return run, split, epoch and metrics; a look at test is counted in `looks`."""
     recipe = run.recipe
     if data_root is not None:
-        recipe = recipe.replace(data=_with(recipe.data, root=data_root))
+        recipe = recipe.replace(data=msgspec.structs.replace(recipe.data, root=data_root))
     machine = choose_machine(recipe.runtime)
     with applied(machine):
-        predictor = load_predictor(
-            run.folder.bundle, machine, model=run.own.model, transform=run.own.transform
-        )
-        prepared = _other_data(recipe, data, predictor) if data is not None else _own_data(run, recipe)
+        predictor = load_predictor(run.folder.bundle, machine, model=run.own.model, transform=run.own.transform)
+        prepared = _other_data(run, recipe, data, predictor) if data is not None else _own_data(run, recipe)
         name = "other" if data is not None else split
         rows_of = "test" if data is not None else split
         if rows_of not in prepared.rows:
@@ -56,7 +57,7 @@ def judge(run: Run, recipe: Recipe, prepared: PreparedData, predictor: Predictor
     """Run the bundle's network over a split and draw its confusion matrix in the run's plots."""
     machine = predictor.machine
     task = predictor.bundle.task
-    counts = class_counts(prepared, "train" if "train" in prepared.rows else split)
+    counts = count_classes(prepared, "train" if "train" in prepared.rows else split)
     batch_loss = build_batch_loss(recipe.criterion, counts, machine.device, run.own.criterion)
     batches = eval_batches(prepared, split, recipe, machine)
     outputs = run_network(predictor.network, batches.epoch(0), task, batch_loss, machine)
@@ -67,7 +68,7 @@ def judge(run: Run, recipe: Recipe, prepared: PreparedData, predictor: Predictor
 
 def _own_data(run: Run, recipe: Recipe) -> PreparedData:
     """Open the run's data again, split as it was, and make sure that they are the same."""
-    split = _with(recipe.split, manifest=str(run.folder.split))
+    split = msgspec.structs.replace(recipe.split, manifest=str(run.folder.split))
     prepared = open_prepared(recipe.replace(split=split), run.own)
     known = read_json(run.folder.data)["fingerprint"]
     if prepared.fingerprint != known:
@@ -78,16 +79,13 @@ def _own_data(run: Run, recipe: Recipe) -> PreparedData:
     return prepared
 
 
-def _other_data(recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:
-    """Open other labelled data of the same classes as one split called test."""
-    source = {"source": str(data), "classes": None} if isinstance(data, (str, Path)) else {}
-    height, width = predictor.transform.image_size
-    recipe = recipe.replace(data=_with(recipe.data, image_size=(height, width), **source))
-    labelled = open_data(recipe.data, None if isinstance(data, (str, Path)) else data, class_names=predictor.bundle.task.class_names)
-    rows = labelled.given.get("test", labelled.given.get("all"))
-    if rows is None:
-        rows = labelled.given["val"] if "val" in labelled.given else labelled.given["train"]
-    return prepare(labelled, {"test": rows}, recipe, fixed=predictor.transform)
+def _other_data(run: Run, recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:
+    """Open other labelled data of the same classes, their test split or else all of them, as one split called test."""
+    named = isinstance(data, (str, Path))
+    section = msgspec.structs.replace(recipe.data, classes=None, source=str(data) if named else recipe.data.source)
+    labelled = as_classes(open_data(section, None if named else data), predictor.bundle.task.class_names)
+    rows = labelled.given["test"] if "test" in labelled.given else np.concatenate(list(labelled.given.values()))
+    return prepare_like(labelled, {"test": rows}, predictor.transform, run.own.transform)
 
 
 def _keep(run: Run, split: str, metrics: dict[str, Any], prepared: PreparedData) -> dict[str, Any]:
@@ -103,9 +101,3 @@ def _keep(run: Run, split: str, metrics: dict[str, Any], prepared: PreparedData)
         fingerprint = prepared.split_fingerprints["test"]
         kept["looks"] = record_look(run.path, fingerprint, metrics["accuracy"], sha256_file(run.folder.recipe))
     return kept
-
-
-def _with(section: Any, **changes: Any) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(section, **changes)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.data.explore import example_grid, explore_data
+from netwright.data.explore import example_grid
+from netwright.data.explore import explore as explore_data
 from netwright.report.examples import plot_examples
 from netwright.workflows.build import open_prepared
 from netwright.workflows.own import Own
@@ -13,18 +14,18 @@ from netwright.workflows.plan import plan_recipe
 EXAMPLES_PER_CLASS = 8
 
 
-def explore(
-    source: Any, settings: Sequence[tuple[str, Any]] = (), *, plot: str | Path | None = None
-) -> dict[str, Any]:
+def explore(source: Any, settings: Sequence[tuple[str, Any]] = (), *, plot: str | Path | None = None) -> dict[str, Any]:
     """Return samples per class and split, sizes and modes, the mean and standard deviation of train, warnings.
 
     `source` is what `train` takes; `plot` writes a grid of examples as PNG."""
     named = isinstance(source, (str, Path))
     recipe = plan_recipe(str(source) if named else None, settings)
     prepared = open_prepared(recipe, Own(data=None if named else source))
-    result = explore_data(prepared)
+    result: dict[str, Any] = explore_data(prepared, prepared.rows)
     if plot is not None:
         pictures, labels = example_grid(prepared, EXAMPLES_PER_CLASS)
-        plot_examples(pictures, labels, Path(plot), title=f"{prepared.labelled.name}: train", columns=EXAMPLES_PER_CLASS)
+        plot_examples(
+            list(pictures), labels, Path(plot), title=f"{prepared.labelled.name}: train", columns=EXAMPLES_PER_CLASS
+        )
         result["plot"] = str(plot)
     return result

@@ -25,7 +25,9 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
 def plan_name(data: str | None) -> str:
     """Return what a run on DATA is called: its name, or the last part of its path without the ending."""
     path = Path(data or DEFAULT)
-    return path.stem if path.suffix in (".yaml", ".yml", ".npz") else path.resolve().name if path.exists() else path.name
+    return (
+        path.stem if path.suffix in (".yaml", ".yml", ".npz") else path.resolve().name if path.exists() else path.name
+    )
 
 
 def _base(data: str) -> Mapping[str, Any]:

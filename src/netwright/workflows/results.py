@@ -34,8 +34,8 @@ def write_results(
     labelled = prepared.labelled
     bundle = Bundle(
         model=plan.recipe.model,
-        in_channels=prepared.transform.channels,
-        image_size=prepared.transform.image_size,
+        in_channels=prepared.input_shape[0],
+        image_size=prepared.input_shape[1:],
         task=task,
         transform=prepared.transform,
         epoch=best["epoch"],
@@ -45,7 +45,12 @@ def write_results(
     save_bundle(folder.bundle, bundle, weights)
     write_json(
         folder.metrics,
-        {"best_epoch": best["epoch"], "stopped_by": state.progress.finished, "seconds": state.progress.seconds, **metrics},
+        {
+            "best_epoch": best["epoch"],
+            "stopped_by": state.progress.finished,
+            "seconds": state.progress.seconds,
+            **metrics,
+        },
     )
     folder.plots.mkdir(exist_ok=True)
     plot_curves(state.history, folder.plots / "curves.png", best_epoch=best["epoch"], title=folder.path.name)

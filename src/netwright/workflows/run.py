@@ -86,7 +86,7 @@ class Run:
 
 
 def load(path: str | Path, *, model: Any = None, transform: Any = None, data: Any = None) -> Run:
-    """Open a run by its folder or name; the user's own objects must be given again. Raises InputError if there is none."""
+    """Open a run by its folder or name; own objects must be given again. Raises InputError if there is none."""
     return Run(find_run(path), Own(model=model, transform=transform, data=data))
 
 

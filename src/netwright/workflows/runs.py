@@ -18,7 +18,12 @@ def show_run(run: str | Path) -> dict[str, Any]:
     folder = find_run(run)
     known = {name: _read(path) for name, path in (("environment", folder.environment), ("data", folder.data))}
     metrics = _read(folder.metrics)
-    return _row(folder) | {"recipe": folder.read_recipe().to_mapping(), **known, "metrics": metrics, "history": read_history(folder.history)}
+    return _row(folder) | {
+        "recipe": folder.read_recipe().to_mapping(),
+        **known,
+        "metrics": metrics,
+        "history": read_history(folder.history),
+    }
 
 
 def compare_runs(one: str | Path, other: str | Path) -> dict[str, Any]:
@@ -27,7 +32,11 @@ def compare_runs(one: str | Path, other: str | Path) -> dict[str, Any]:
     Raises DataError when they were judged on different data, so that the numbers can't be compared."""
     folders = [find_run(one), find_run(other)]
     fields = [_flat(folder.read_recipe().to_mapping()) for folder in folders]
-    differing = {key: [side.get(key) for side in fields] for key in {**fields[0], **fields[1]} if fields[0].get(key) != fields[1].get(key)}
+    differing = {
+        key: [side.get(key) for side in fields]
+        for key in {**fields[0], **fields[1]}
+        if fields[0].get(key) != fields[1].get(key)
+    }
     rows = [_row(folder) for folder in folders]
     result: dict[str, Any] = {"runs": rows, "differing": differing, "metrics": [_short(folder) for folder in folders]}
     data = [_read(folder.data) for folder in folders]
@@ -80,5 +89,3 @@ def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in mapping.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-

@@ -1,4 +1,4 @@
-"""One sitting of a run: prepare the data, build the network, train until the end or an interruption, write the results."""
+"""One sitting of a run: prepare the data, build the network, train to the end or an interruption, write the results."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,13 @@ from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.checkpoint import has_checkpoint, load_checkpoint
 from netwright.training.fit import fit
+from netwright.training.state import TrainingState
 from netwright.workflows.announce import announce
 from netwright.workflows.build import (
     build_plan,
     build_state,
     check_monitor,
-    class_counts,
+    count_classes,
     open_prepared,
     resolve,
 )
@@ -83,7 +84,7 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
 
 
 def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
-    counts = class_counts(prepared, split).tolist()
+    counts = count_classes(prepared, split).tolist()
     return dict(zip(prepared.labelled.class_names, counts, strict=True))
 
 

@@ -1,0 +1,42 @@
+"""What `auto` becomes, and that nothing stays changed behind it."""
+
+import pytest
+import torch
+
+from netwright.config.recipe import Runtime
+from netwright.errors import MachineError
+from netwright.runtime.machine import applied, choose_machine, hardware_bf16, resolved
+
+
+def test_auto_is_written_out_and_chosen_again():
+    machine = choose_machine(Runtime())
+    settled = resolved(machine)
+    assert "auto" not in (settled.device, settled.precision, settled.threads, settled.memory_format)
+    assert choose_machine(settled) == machine
+
+
+def test_exact_is_fp32_and_contiguous():
+    machine = choose_machine(Runtime(exact=True))
+    assert machine.precision == "fp32" and machine.memory_format is torch.contiguous_format
+
+
+def test_a_device_that_is_not_there_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(MachineError, match="'cuda' and torch finds no such device"):
+        choose_machine(Runtime(device="cuda"))
+
+
+def test_emulated_bf16_is_not_taken_for_hardware():
+    square = torch.ones(512, 512)
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert not hardware_bf16(square.device)
+
+
+def test_settings_and_random_state_come_back():
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state()
+    with applied(choose_machine(Runtime(threads=1, exact=True))):
+        assert torch.get_num_threads() == 1 and torch.are_deterministic_algorithms_enabled()
+        torch.manual_seed(1)
+    assert torch.get_num_threads() == before[0] and torch.are_deterministic_algorithms_enabled() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])

@@ -1,0 +1,35 @@
+"""Stateless random numbers: a pure function of their arguments, and random."""
+
+import torch
+from scipy import stats
+
+from netwright.runtime.randomness import generator, seed_of, uniforms
+
+
+def test_a_row_depends_on_its_own_id_alone():
+    many = uniforms(3, "flip", 2, torch.arange(1000), 4)
+    some = uniforms(3, "flip", 2, torch.tensor([7, 999, 0]), 4)
+    assert torch.equal(some, many[[7, 999, 0]])
+
+
+def test_every_argument_counts():
+    ids = torch.arange(64)
+    base = uniforms(0, "flip", 1, ids, 3)
+    for other in (uniforms(1, "flip", 1, ids, 3), uniforms(0, "crop", 1, ids, 3), uniforms(0, "flip", 2, ids, 3)):
+        assert (base == other).float().mean() < 0.02
+
+
+def test_numbers_are_uniform_and_uncorrelated():
+    numbers = uniforms(5, "any", 1, torch.arange(50_000), 3)
+    assert numbers.min() >= 0 and numbers.max() < 1
+    for column in numbers.T:
+        assert stats.kstest(column.numpy(), "uniform").pvalue > 1e-3
+    neighbours = torch.stack([numbers[:-1, 0], numbers[1:, 0], numbers[:-1, 1], numbers[1:, 2]])
+    off_diagonal = torch.corrcoef(neighbours) - torch.eye(4)
+    assert off_diagonal.abs().max() < 0.02  # four standard errors of 50,000 samples
+
+
+def test_seeds_are_63_bits_and_separate_their_parts():
+    assert 0 <= seed_of(0, "a") < 2**63
+    assert seed_of(1, "a", 23) != seed_of(1, "a", 2, 3) != seed_of(12, "a", 3)
+    assert torch.equal(torch.rand(3, generator=generator(1, "a", 2)), torch.rand(3, generator=generator(1, "a", 2)))
