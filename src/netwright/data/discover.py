@@ -73,6 +73,7 @@ def list_folder(root: Path) -> Listing:
         notices += [f"left out beside train/: {listed(rest)}"] if rest else []
         walk.strays += files
     else:
+        walk.strays, walk.links = [], []  # the root's own entries are looked at again, as those of a split
         found = {"all": _list_classes(root, "", walk, notices)}
     _check_classes(found, root)
     return Listing(_without_empty(found, root, notices), notices + _walk_notices(walk))

@@ -73,6 +73,7 @@ def prepare_like(
             raise DataError("the network was trained on ready tensors of your own Dataset; give such a Dataset again")
         store = Store(torch.empty((0, *transform.store_size, transform.channels)), _targets(labelled), labelled.images)
     else:
+        _check_same_range(labelled, transform)
         used = np.sort(np.concatenate(list(rows.values())))
         found = scan(labelled.images, used)
         pixels, bad = build_pixels(labelled.images, used, transform)
@@ -82,6 +83,20 @@ def prepare_like(
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     shape = (transform.channels, *transform.image_size)
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, shape, custom)
+
+
+def _check_same_range(labelled: LabelledData, transform: EvalTransform) -> None:
+    """Raise DataError for arrays whose numbers mean something else than those that the network was trained on."""
+    images = labelled.images
+    if (
+        isinstance(images, ArrayImages)
+        and images.pixels.dtype != np.uint8
+        and images.value_range != transform.value_range
+    ):
+        raise DataError(
+            f"{labelled.name} has {images.pixels.dtype} values in the range {images.value_range} and the network was "
+            f"trained on {transform.value_range or '8-bit images'}; give arrays of the same kind"
+        )
 
 
 def _targets(labelled: LabelledData) -> torch.Tensor:

@@ -71,7 +71,8 @@ def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> Labelled
     unknown = [name for name in labelled.class_names if name not in class_names]
     if unknown:
         raise DataError(
-            f"{labelled.name} has classes that the network does not know: {listed(unknown)}; it knows {listed(class_names)}"
+            f"{labelled.name} has classes that the network does not know: {listed(unknown)}; "
+            f"it knows {listed(class_names)}"
         )
     numbers = np.array([class_names.index(name) for name in labelled.class_names], dtype=np.int64)
     return replace(labelled, class_names=class_names, targets=numbers[labelled.targets])

@@ -46,10 +46,11 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "ready":
             raise DataError("the network was trained on ready tensors of your own Dataset; give tensors, not pictures")
         if isinstance(source, np.ndarray):
-            return self._decode_array(source)
+            decoded = self._decode_array(source)
+            return decoded if decoded.flags.writeable else decoded.copy()
         source = Path(source) if isinstance(source, str) else source
         picture = self._decode_picture(source, max_pixels)
-        pixels = np.asarray(picture)
+        pixels = np.array(picture)  # a copy: torch warns of memory that may not be written, as Pillow's
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
     def _decode_picture(self, source: Path | bytes | Image.Image, max_pixels: int) -> Image.Image:
