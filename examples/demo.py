@@ -3,6 +3,8 @@
 `make demo` runs this. No download; the run is kept under runs/, a new folder each time.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,16 @@ from sklearn.datasets import load_digits
 import netwright as nw
 
 IMAGES = Path("runs/demo-images")
-EVERY = 250  # one image of the 1,797 in 250
+NUM_IMAGES = 6
 TIMES = 8  # larger, so that a person sees something; the prediction scales it down again
 
 
-def save_images() -> list[Path]:
+def save_images(rows: Sequence[int]) -> list[Path]:
     """Write some digits as PNG files, as an image to predict would come: white on black, 64 x 64 pixels."""
     digits = load_digits()
     IMAGES.mkdir(parents=True, exist_ok=True)
     paths = []
-    for row in range(0, len(digits.images), EVERY):
+    for row in rows:
         pixels = np.round(digits.images[row] * (255 / 16)).astype(np.uint8)
         picture = Image.fromarray(pixels).resize((8 * TIMES, 8 * TIMES), Image.Resampling.NEAREST)
         path = IMAGES / f"digit-{digits.target[row]}-row-{row}.png"
@@ -34,9 +36,9 @@ def main() -> None:
     run = nw.train("digits")
     test = run.evaluate("test")["metrics"]
 
-    print("\nimages from files:")
-    paths = save_images()
-    for prediction in run.predict(paths):
+    unseen = json.loads((run.path / "split.json").read_text())["splits"]["test"]
+    print("\npredicted from image files that it was not trained on:")
+    for prediction in run.predict(save_images(unseen[:: len(unseen) // NUM_IMAGES][:NUM_IMAGES])):
         print(f"  {prediction['source']:40} {prediction['label']}  {prediction['probability']:6.1%}")
 
     low, high = test["accuracy_interval"]

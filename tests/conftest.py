@@ -15,6 +15,8 @@ from hypothesis import settings
 ROOT = Path(__file__).parent.parent
 DEFAULT_DATA = ROOT.parent / "shared" / "data"
 MOST_THREADS = 2
+# by pytest for every test; by scikit-learn, torch and tensorboardX when they are first imported
+SET_BY_LIBRARIES = ("PYTEST_CURRENT_TEST", "KMP_", "TORCHINDUCTOR_", "CRC32C_SW_MODE")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,7 +93,8 @@ def no_leaks(own_state: None) -> Iterator[None]:
     yield
     after, left = _torch_settings(), dict(os.environ)
     for variables in (environment, left):
-        variables.pop("PYTEST_CURRENT_TEST", None)
+        for name in [name for name in variables if name.startswith(SET_BY_LIBRARIES)]:
+            del variables[name]
     changed = sorted(name for name in {*environment, *left} if environment.get(name) != left.get(name))
     for name in changed:
         os.environ.pop(name, None)
