@@ -7,19 +7,18 @@ import msgspec
 import numpy as np
 import torch
 
-from netwright.config.recipe import Recipe, Statistic
+from netwright.config.recipe import Recipe
 from netwright.data.custom import CustomTransform, apply_custom
 from netwright.data.fingerprint import fingerprint, split_fingerprint
 from netwright.data.items import read_item, ready_item
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
+from netwright.data.normalize import choose_normalization
 from netwright.data.resize import store_size
-from netwright.data.statistics import channel_statistics
 from netwright.data.store import Scan, Store, build_pixels, scan
 from netwright.data.transform import EvalTransform
-from netwright.errors import DataError, RecipeError, listed
+from netwright.errors import DataError, listed
 
 DEFAULT_SIZE = 224
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +122,7 @@ def _finish(
         made = apply_custom(custom, pixels, recipe.training.seed, 0, torch.from_numpy(rows["train"][:1]))
         shape = (made.shape[1], made.shape[2], made.shape[3])
     else:
-        mean, std, constant = _normalization(store, rows["train"], geometry, recipe)
+        mean, std, constant = choose_normalization(store, rows["train"], geometry, recipe)
         final = msgspec.structs.replace(geometry, mean=mean, std=std)
         labelled = _with_notices(labelled, [constant] if constant else [])
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
@@ -186,45 +185,6 @@ def _sized(image_size: int | tuple[int, ...] | None) -> tuple[int, int] | None:
     if image_size is None:
         return None
     return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-
-
-def _normalization(
-    store: Store, train: Rows, geometry: EvalTransform, recipe: Recipe
-) -> tuple[tuple[float, ...], tuple[float, ...], str | None]:
-    """Return mean and std, one a channel, and a notice on constant channels."""
-    wanted, channels = recipe.transform.normalize, geometry.channels
-    if wanted in ("none", "custom"):
-        return (0.0,) * channels, (1.0,) * channels, None
-    if wanted == "weights":
-        return _per_channel(IMAGENET_MEAN, channels, "weights"), _per_channel(IMAGENET_STD, channels, "weights"), None
-    if not isinstance(wanted, str):
-        given = [_per_channel(value, channels, f"{list(wanted)}") for value in wanted]
-        return given[0], given[1], None
-    if store.items is not None:
-        raise RecipeError(
-            "`transform.normalize` is 'computed' and your Dataset draws its pictures at random, so they have no fixed "
-            "statistics; give [mean, std], or 'none'"
-        )
-    mean, std = channel_statistics(store.pixels, train, geometry)
-    constant = [channel for channel, value in enumerate(std) if value == 0]
-    said = f"channels without any variation over train, not scaled: {listed(constant)}" if constant else None
-    return mean, tuple(value if value > 0 else 1.0 for value in std), said
-
-
-def _per_channel(value: Statistic, channels: int, said: str) -> tuple[float, ...]:
-    numbers = tuple(value) if isinstance(value, tuple) else (value,) * channels
-    if len(numbers) != channels:
-        kind = "gray" if channels == 1 else "RGB"
-        fix = (
-            "set `data.channels: 3`, or give statistics of one channel"
-            if channels == 1
-            else "give one number a channel"
-        )
-        raise RecipeError(
-            f"`transform.normalize` is {said}, with {len(numbers)} numbers, and the images are {kind} ({channels}); "
-            f"{fix}"
-        )
-    return tuple(float(number) for number in numbers)
 
 
 def _without_bad(
