@@ -7,30 +7,45 @@ __version__ = "0.1.0"
 
 # Where each public name lives. Importing netwright imports none of these rooms, so it does not import torch either.
 _TABLE = {
-    "train": "netwright.workflows.api",
-    "resume": "netwright.workflows.api",
-    "load": "netwright.workflows.run",
-    "evaluate": "netwright.workflows.evaluate",
-    "predict": "netwright.workflows.predict",
-    "explore": "netwright.workflows.explore",
-    "Run": "netwright.workflows.run",
-    "ImageClassifier": "netwright.workflows.estimator",
-    "Recipe": "netwright.config.recipe",
-    "build_recipe": "netwright.config.recipe",
-    "NetwrightError": "netwright.errors",
-    "InputError": "netwright.errors",
-    "RecipeError": "netwright.errors",
-    "DataError": "netwright.errors",
-    "WeightsError": "netwright.errors",
-    "MachineError": "netwright.errors",
-    "Interrupted": "netwright.errors",
-    "WorkFailed": "netwright.errors",
+    "train": "netwright.workflows.api.train",
+    "load": "netwright.workflows.run.load",
+    "resume": "netwright.workflows.api.resume",
+    "evaluate": "netwright.workflows.evaluate.evaluate",
+    "predict": "netwright.workflows.predict.predict_files",
+    "explore": "netwright.workflows.explore.explore",
+    "Run": "netwright.workflows.run.Run",
+    "ImageClassifier": "netwright.workflows.estimator.ImageClassifier",
+    "Recipe": "netwright.config.recipe.Recipe",
+    "build_recipe": "netwright.config.recipe.build_recipe",
+    "NetwrightError": "netwright.errors.NetwrightError",
+    "InputError": "netwright.errors.InputError",
+    "RecipeError": "netwright.errors.RecipeError",
+    "DataError": "netwright.errors.DataError",
+    "WeightsError": "netwright.errors.WeightsError",
+    "MachineError": "netwright.errors.MachineError",
+    "Interrupted": "netwright.errors.Interrupted",
+    "WorkFailed": "netwright.errors.WorkFailed",
 }
 
 __all__ = ["__version__", *_TABLE]
 
-if TYPE_CHECKING:
-    pass
+if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and the table together
+    from netwright.errors import DataError as DataError
+    from netwright.errors import InputError as InputError
+    from netwright.errors import Interrupted as Interrupted
+    from netwright.errors import MachineError as MachineError
+    from netwright.errors import NetwrightError as NetwrightError
+    from netwright.errors import RecipeError as RecipeError
+    from netwright.errors import WeightsError as WeightsError
+    from netwright.errors import WorkFailed as WorkFailed
+    from netwright.workflows.api import resume as resume
+    from netwright.workflows.api import train as train
+    from netwright.workflows.estimator import ImageClassifier as ImageClassifier
+    from netwright.workflows.evaluate import evaluate as evaluate
+    from netwright.workflows.explore import explore as explore
+    from netwright.workflows.predict import predict_files as predict  # noqa: F401
+    from netwright.workflows.run import Run as Run
+    from netwright.workflows.run import load as load
 
 
 def __getattr__(name: str) -> Any:
@@ -39,7 +54,8 @@ def __getattr__(name: str) -> Any:
         from netwright.errors import did_you_mean
 
         raise AttributeError(f"module 'netwright' has no attribute {name!r}{did_you_mean(name, _TABLE)}")
-    value = getattr(import_module(_TABLE[name]), name)
+    module, _, attribute = _TABLE[name].rpartition(".")
+    value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
 

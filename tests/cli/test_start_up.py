@@ -1,5 +1,6 @@
 """Quick answers: what needs no network loads no torch, and --json prints one object."""
 
+import ast
 import json
 import os
 import subprocess
@@ -83,6 +84,16 @@ def test_the_table_of_the_package_is_lazy_and_small(tmp_path: Path) -> None:
     code = "import sys, netwright\nassert not [m for m in sys.modules if m.startswith('netwright.')]"
     done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_names_that_type_checkers_read_are_those_of_the_table() -> None:
+    source = Path(netwright.__file__).read_text(encoding="utf-8")
+    read = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("netwright."):
+            read |= {alias.asname: f"{node.module}.{alias.name}" for alias in node.names if alias.asname}
+    assert len(read) >= 15
+    assert read.items() <= netwright._TABLE.items()
 
 
 def test_an_absent_name_of_the_package_says_what_was_meant() -> None:

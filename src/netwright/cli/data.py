@@ -1,13 +1,17 @@
 """`netwright data`: look at a data set before training on it."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from netwright.cli.options import output_options, recipe_options, settings_of
-from netwright.cli.text import print_json, work
+from netwright.cli.text import print_json, table, work
+
+MOST_CLASSES = 30
+MOST_SIZES = 4
 
 
 @click.command("data", short_help="Look at a data set before training on it.")
@@ -33,8 +37,57 @@ def command(
 
     with work(as_json):
         found = explore(source, settings_of(given, assignments), plot=grid)
-    print_json(found) if as_json else click.echo(_report(found))
+    print_json(found) if as_json else click.echo(report(found, _command(source, given)))
 
 
-def _report(found: Mapping[str, Any]) -> str:
-    return str(found)
+def _command(source: str, given: Mapping[str, str | None]) -> str:
+    """The line that trains on the same data."""
+    options = [word for name, text in given.items() if text for word in (f"--{name.replace('_', '-')}", text)]
+    return shlex.join(["netwright", "train", source, *options])
+
+
+def report(found: Mapping[str, Any], train: str) -> str:
+    """Everything about a data set as text: samples, what the images are, statistics, then what to watch out for."""
+    size = " × ".join(map(str, found["image_size"]))
+    rows = [
+        ("images", f"{found['num_samples']:,} in {found['num_classes']} classes"),
+        ("sizes", _sizes(found)),
+        ("modes", _listed(f"{mode} ({count:,})" for mode, count in found["modes"].items())),
+        ("network sees", f"{size}, {'gray' if found['channels'] == 1 else 'RGB'}"),
+        ("mean of train", _channels(found["mean"])),
+        ("std of train", f"{_channels(found['std'])}   (of pixels in 0 to 1)"),
+    ]
+    parts = [f"{found['name']}\n", table(rows), "", _classes(found)]
+    parts += ["", *(f"warning: {text}" for text in found["warnings"])] if found["warnings"] else []
+    parts += ["", *(f"note: {text}" for text in found["notices"])] if found["notices"] else []
+    picture = found.get("plot")
+    parts += ["", f"examples: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png"]
+    return "\n".join([*parts, f"next: {train}"])
+
+
+def _classes(found: Mapping[str, Any]) -> str:
+    """A line a class and the sum; of many classes the first and the last by their number of training images."""
+    splits = found["splits"]
+    names = list(found["class_names"])
+    note = ""
+    if len(names) > MOST_CLASSES:
+        names.sort(key=lambda name: -splits["train"]["classes"][name])
+        names = [*names[: MOST_CLASSES // 2], *names[-MOST_CLASSES // 2 :]]
+        note = f"\nthe {MOST_CLASSES // 2} largest and smallest in train of {found['num_classes']}; --json gives all"
+    rows = [(name, *(f"{split['classes'][name]:,}" for split in splits.values())) for name in names]
+    rows.append(("all", *(f"{split['num_samples']:,}" for split in splits.values())))
+    return table(rows, ("class", *splits), right=range(1, len(splits) + 1)) + note
+
+
+def _sizes(found: Mapping[str, Any]) -> str:
+    texts = [f"{size['height']} × {size['width']} ({size['num_samples']:,})" for size in found["sizes"][:MOST_SIZES]]
+    more = found["num_sizes"] - len(texts)
+    return _listed([*texts, *([f"{more:,} other sizes"] if more > 0 else [])])
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(texts) or "-"
+
+
+def _channels(values: Sequence[float] | None) -> str:
+    return _listed(f"{value:.4f}" for value in values or ())

@@ -7,6 +7,7 @@ import click
 
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import accuracy, number, percent, print_json, table, work
+from netwright.cli.train import has_test_split
 
 MOST_CLASSES = 30
 
@@ -75,6 +76,6 @@ def _last_line(result: Mapping[str, Any], data: str | None) -> str:
         return "this was the first look at this test split; it is recorded"
     if looks:
         return f"this was look number {looks} at this test split: with every look its numbers flatter more"
-    if data is None and result["split"] == "val":
+    if data is None and result["split"] == "val" and has_test_split(result["run"]):
         return f"next: netwright evaluate {result['run']} --split test   # once the choice is made"
     return f"next: netwright predict {result['run']} IMAGE…"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,34 +66,37 @@ def _table(predictions: Sequence[Mapping[str, Any]], top: int) -> str:
     rows = []
     for prediction in predictions:
         if "error" in prediction:
-            rows.append((prediction["source"], "-", "-", _reason(prediction["error"])))
+            rows.append((prediction["source"], "-", "-", _reason(prediction).removeprefix(f"{prediction['source']}: ")))
             continue
         others = _most_probable(prediction, top)[1:]
         rest = "  ".join(f"{name} {percent(probability)}" for name, probability in others)
         rows.append((prediction["source"], prediction["label"], percent(prediction["probability"]), rest))
-    return table(rows, ("image", "label", "probability", "next" if top > 1 else ""), right=(2,))
+    return table(rows, ("image", "label", "probability", "then" if top > 1 else ""), right=(2,))
 
 
 def _csv(predictions: Sequence[Mapping[str, Any]]) -> str:
     """One line an image with the probability of every class."""
-    names = next((list(each["probabilities"]) for each in predictions if "error" not in each), [])
+    names = sorted({name for each in predictions for name in each.get("probabilities", ())}, key=_by_number)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["source", "label", "probability", "error", *names])
     for each in predictions:
         if "error" in each:
-            writer.writerow([each["source"], "", "", _reason(each["error"]), *[""] * len(names)])
+            writer.writerow([each["source"], "", "", _reason(each), *[""] * len(names)])
         else:
             probabilities = [each["probabilities"].get(name, "") for name in names]
             writer.writerow([each["source"], each["label"], each["probability"], "", *probabilities])
     return text.getvalue()
 
 
-def _reason(error: Any) -> str:
-    """The sentence of an error that has a code and a sentence."""
-    if isinstance(error, Mapping):
-        return str(error.get("message", error))
-    return " ".join(map(str, error)) if isinstance(error, (list, tuple)) else str(error)
+def _by_number(name: str) -> tuple[int, str]:
+    """Sort 2 before 10, and words after numbers by the alphabet."""
+    return (int(name), "") if name.isdecimal() else (sys.maxsize, name)
+
+
+def _reason(prediction: Mapping[str, Any]) -> str:
+    """Why an image has no label, as a sentence."""
+    return str(prediction["error"]["message"])
 
 
 def _tell(predictions: Sequence[Mapping[str, Any]], plot: Path | None, quiet: bool, machine: bool) -> None:

@@ -1,6 +1,5 @@
 """`netwright runs`: list the runs, show one, compare two. Nothing here needs torch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,7 @@ def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
             if rows[-1][0] != "...":
                 rows.append(("...", "", "", "", "", ""))
             continue
-        losses = [number(record.get(key)) for key in ("val_loss", "train_loss")]
+        losses = [number(record.get(key), decimals=4) for key in ("val_loss", "train_loss")]
         accuracies = [percent(record.get(key)) for key in ("val_accuracy", "train_accuracy")]
         mark = "best" if record["epoch"] == best else ""
         rows.append((record["epoch"], accuracies[0], losses[0], accuracies[1], losses[1], mark))
@@ -112,17 +111,21 @@ def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
     """The recipe's sections, one line each, without the fields that are null or empty."""
-    rows = []
-    for section, value in recipe.items():
-        parts = value if isinstance(value, list) else [value]
-        texts = [" ".join(f"{key}={json.dumps(each)}" for key, each in part.items() if _set(each)) for part in parts]
-        if texts:
-            rows.append((section, "; ".join(texts).replace('"', "")))
-    return table(rows)
+    rows = [(section, _value(value)) for section, value in recipe.items()]
+    return table([row for row in rows if row[1] != "-"])
 
 
-def _set(value: object) -> bool:
-    return value is not None and value != [] and value != {}
+def _value(value: object) -> str:
+    """A part of a recipe on one line: `adam lr=0.001`, `rotation degrees=15, cutout size=8`, `32, 64`."""
+    if isinstance(value, Mapping):
+        fields = [f"{key}={_value(each)}" for key, each in value.items() if key != "name" and _value(each) != "-"]
+        return " ".join([str(value["name"]), *fields] if "name" in value else fields) or "-"
+    if isinstance(value, (list, tuple)):
+        named = any(isinstance(each, Mapping) for each in value)
+        return (", " if named else ",").join(map(_value, value)) or "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _next(state: str, path: str) -> str:
@@ -132,13 +135,9 @@ def _next(state: str, path: str) -> str:
 
 
 def _compare(compared: Mapping[str, Any]) -> str:
-    """What differs in the recipes, then what both reached."""
+    """What both reached, then what differs in their recipes."""
     names = [run["name"] for run in compared["runs"]]
-    rows: list[Sequence[object]] = [
-        (field, *(json.dumps(value) for value in values)) for field, values in compared["differing"].items()
-    ]
-    if not rows:
-        rows.append(("(same recipe)", "", ""))
+    rows: list[Sequence[object]] = []
     for split in SPLITS:
         sides = [metrics.get(split) or {} for metrics in compared["metrics"]]
         if any(sides):
@@ -147,6 +146,10 @@ def _compare(compared: Mapping[str, Any]) -> str:
     for key, label in (("best_epoch", "best epoch"), ("epochs", "epochs trained")):
         rows.append((label, *(run.get(key) for run in compared["runs"])))
     rows.append(("time", *(duration(run.get("seconds")) for run in compared["runs"])))
+    rows.append(("", "", ""))
+    rows += [(field, *map(_value, values)) for field, values in compared["differing"].items()]
+    if not compared["differing"]:
+        rows.append(("recipe", "the same", "the same"))
     return f"{table(rows, ('', *names))}\n\n{_fair(compared)}"
 
 
@@ -155,6 +158,6 @@ def _fair(compared: Mapping[str, Any]) -> str:
     if not compared.get("same_val"):
         return "the two were not judged on the same val images: their accuracies can't be compared one to one"
     sides = [metrics.get("val", {}).get("accuracy_interval") for metrics in compared["metrics"]]
-    if all(sides) and max(sides[0][0], sides[1][0]) <= min(sides[0][1], sides[1][1]):
+    if all(sides) and sides[0] != sides[1] and max(sides[0][0], sides[1][0]) <= min(sides[0][1], sides[1][1]):
         return "judged on the same val images; the intervals overlap, so the difference may be chance"
     return "judged on the same val images"

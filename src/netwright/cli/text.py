@@ -18,8 +18,8 @@ def work(as_json: bool) -> Iterator[None]:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object; NaN and infinities, which JSON has not, become null."""
-    click.echo(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object on one line; NaN and infinities, which JSON has not, become null."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
@@ -86,9 +86,11 @@ def accuracy(metrics: Mapping[str, Any]) -> str:
     return f"{text} ({', '.join(details)})" if details else text
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A plain number of the given significant digits; no number -> "-"."""
-    return "-" if _missing(value) else f"{value:.{digits}g}"
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A plain number, to four digits or to so many decimals; no number -> "-"."""
+    if _missing(value):
+        return "-"
+    return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
 
 
 def duration(seconds: float | None) -> str:

@@ -69,12 +69,22 @@ def new_run_remembered(out: Path | None) -> Iterator[None]:
 
 def finish(run: Any, result: dict[str, Any], as_json: bool) -> None:
     """Print what a training (or its resumption) came to; exits with 5 when it was interrupted."""
-    print_json(result) if as_json else click.echo(summary(result, run.interrupted))
+    if as_json:
+        print_json(result)
+    elif not run.interrupted:
+        click.echo(summary(result, has_test_split(run.path)))
     if run.interrupted:  # the workflow has said so, and how to go on
         click.get_current_context().exit(INTERRUPTED)
 
 
-def summary(result: dict[str, Any], interrupted: bool = False) -> str:
+def has_test_split(run: str | Path) -> bool:
+    """Whether a run's data have a test split, sealed or opened."""
+    from netwright.workflows.runs import show_run
+
+    return "test" in show_run(run)["data"].get("counts", {})
+
+
+def summary(result: dict[str, Any], has_test: bool) -> str:
     """The run in some lines, the last of which says what to do next."""
     history, metrics = result.get("history") or [], result.get("metrics") or {}
     rows = []
@@ -86,8 +96,6 @@ def summary(result: dict[str, Any], interrupted: bool = False) -> str:
         rows.append((f"{split} accuracy", f"{accuracy(of_split)}{loss}"))
     rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]
     text = "\n" + table(rows)
-    if interrupted:
-        return text
-    if "test" in metrics:
+    if "test" in metrics or not has_test:
         return f"{text}\n\nnext: netwright predict {result['run']} IMAGE…"
     return f"{text}\n\nnext: netwright evaluate {result['run']} --split test   # opens the sealed test split"
