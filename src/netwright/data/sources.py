@@ -15,13 +15,14 @@ from netwright.data.npz import open_npz
 from netwright.errors import DataError, did_you_mean, listed
 
 
-def open_data(data: Data, given: object | None = None) -> LabelledData:
+def open_data(data: Data, given: object | None = None, *, training: bool = True) -> LabelledData:
     """Open the data that `data.source` names, or the ones given as objects, reduced to `data.classes`.
 
     `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
+    Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
     labelled = _keep_classes(_open(data, given), data.classes)
-    return _check_training_classes(labelled)
+    return _check_training_classes(labelled) if training else labelled
 
 
 def _open(data: Data, given: object | None) -> LabelledData:

@@ -70,7 +70,7 @@ class Predictor:
             pixels, places = [], []
             for place in range(start, min(start + batch_size, len(sources))):
                 try:
-                    pixels.append(torch.as_tensor(self.transform.decode(sources[place])))
+                    pixels.append(torch.from_numpy(np.array(self.transform.decode(sources[place]))))
                     places.append(place)
                 except NetwrightError as error:
                     answers[place] = Prediction(names[place], self.bundle.task.class_names, error=str(error))

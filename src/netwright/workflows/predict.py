@@ -12,8 +12,9 @@ from netwright.data.discover import image_files
 from netwright.deployment.predictor import Prediction, Predictor, load_predictor
 from netwright.errors import DataError
 from netwright.report.predictions import plot_predictions
+from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, choose_machine
-from netwright.workflows.run import Run, is_path_list, load
+from netwright.workflows.own import Own
 
 MOST_PLOTTED = 12
 
@@ -25,17 +26,15 @@ def predict_files(run: str | Path, paths: Sequence[str], *, top: int = 5, plot: 
     files = [file for path in paths for file in image_files(Path(path))]
     if not files:
         raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
-    bundle = Path(run)
-    is_bundle = (bundle / "bundle.json").is_file()
-    with opened(bundle if is_bundle else load(run)) as predictor:
+    with opened(run, Own()) as predictor:
         answers = list(predictor.predict(files, [str(file) for file in files]))
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
     return as_json(answers, top)
 
 
-def predict_images(run: Run, images: Any, top: int | None = None) -> list[dict[str, Any]]:
-    """Return one mapping an image; see `Run.predict`."""
+def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
+    """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images."""
     if is_path_list(images):
         given = [images] if isinstance(images, (str, Path)) else list(images)
         sources: list[Any] = [file for path in given for file in image_files(Path(path))]
@@ -43,23 +42,21 @@ def predict_images(run: Run, images: Any, top: int | None = None) -> list[dict[s
     else:
         sources = as_sources(images)
         names = [str(place) for place in range(len(sources))]
-    with opened(run) as predictor:
+    with opened(folder.path, own) as predictor:
         answers = list(predictor.predict(sources, names))
     predictions: list[dict[str, Any]] = as_json(answers, top)["predictions"]
     return predictions
 
 
 @contextmanager
-def opened(run: Run | Path) -> Iterator[Predictor]:
-    """Load the predictor of a run, as it was trained, or of a lone bundle, as suits this machine."""
-    if isinstance(run, Path):
-        machine = choose_machine(Runtime())
-        with applied(machine):
-            yield load_predictor(run, machine)
-        return
-    machine = choose_machine(run.recipe.runtime)
+def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
+    """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine."""
+    lone = (Path(run) / "bundle.json").is_file()
+    folder = None if lone else find_run(run)
+    machine = choose_machine(folder.read_recipe().runtime if folder else Runtime())
     with applied(machine):
-        yield load_predictor(run.folder.bundle, machine, model=run.own.model, transform=run.own.transform)
+        bundle = folder.bundle if folder else Path(run)
+        yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
 
 
 def as_json(answers: Sequence[Prediction], top: int | None) -> dict[str, Any]:
@@ -77,6 +74,12 @@ def as_sources(images: Any) -> list[Any]:
             f"the array has shape {images.shape}; expected (N, H, W) or (N, H, W, C): one image is images[None]"
         )
     return list(images)
+
+
+def is_path_list(images: Any) -> bool:
+    """Say whether images were given as paths."""
+    many = isinstance(images, Sequence) and not isinstance(images, (str, bytes))
+    return isinstance(images, (str, Path)) or (many and all(isinstance(item, (str, Path)) for item in images))
 
 
 def _plot(

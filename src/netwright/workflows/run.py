@@ -1,6 +1,5 @@
 """A run as an object in Python: its history, its results, its predictions."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,9 @@ from netwright.errors import InputError
 from netwright.report.notebook import history_html
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import Record, best_record, read_history
+from netwright.workflows.evaluate import evaluate_run
 from netwright.workflows.own import Own
+from netwright.workflows.predict import predict_images
 
 
 class Run:
@@ -51,16 +52,12 @@ class Run:
 
     def evaluate(self, split: str = "val", data: Any = None) -> dict[str, Any]:
         """Judge the best epoch on `val`, on `test` (recorded in the ledger), or on other labelled `data`."""
-        from netwright.workflows.evaluate import evaluate_run
-
-        return evaluate_run(self, split=split, data=data)
+        return evaluate_run(self.folder, self.own, split=split, data=data)
 
     def predict(self, images: Any, top: int | None = None) -> list[dict[str, Any]]:
         """Predict arrays (N, H, W[, C]), tensors (N, C, H, W), PIL images or paths: one mapping an image, with label,
         probability and the `top` likeliest probabilities."""
-        from netwright.workflows.predict import predict_images
-
-        return predict_images(self, images, top=top)
+        return predict_images(self.folder, self.own, images, top=top)
 
     def result(self) -> dict[str, Any]:
         """Return what `netwright train --json` prints."""
@@ -82,20 +79,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
-        return history_html(self.history, metrics, str(self.path))
+        return history_html(self.history, metrics, str(self.path), best_epoch=self.best_epoch)
 
 
 def load(path: str | Path, *, model: Any = None, transform: Any = None, data: Any = None) -> Run:
     """Open a run by its folder or name; own objects must be given again. Raises InputError if there is none."""
     return Run(find_run(path), Own(model=model, transform=transform, data=data))
-
-
-def as_run(run: "Run | str | Path") -> Run:
-    """Take a run or what names it."""
-    return run if isinstance(run, Run) else load(run)
-
-
-def is_path_list(images: Any) -> bool:
-    """Say whether images were given as paths."""
-    many = isinstance(images, Sequence) and not isinstance(images, (str, bytes))
-    return isinstance(images, (str, Path)) or (many and all(isinstance(item, (str, Path)) for item in images))

@@ -80,7 +80,9 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
             "notices": list(labelled.notices),
         },
     )
-    write_json(folder.split, manifest(labelled, prepared.rows))
+    write_json(
+        folder.split, manifest(labelled, prepared.rows, seed=recipe.split.seed, data_fingerprint=prepared.fingerprint)
+    )
 
 
 def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
