@@ -45,8 +45,8 @@ class Data(Section, frozen=True, kw_only=True):
     """Which labelled images.
 
     `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
-    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or
-    3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
+    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width);
+    `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
     `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed."""
 
     source: str = "digits"

@@ -25,7 +25,7 @@ def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
     rows = {name: np.sort(part) for name, part in labelled.given.items() if name != "all"}
     whole = labelled.given.get("all", rows.get("train"))
     assert whole is not None, "open_data has checked that there is something to train on"
-    fractions = _fractions(set(rows) - {"train"}, split)
+    fractions = cut_fractions(labelled, split)
     if fractions["val"] + fractions["test"] >= 1:
         raise RecipeError(
             f"`split.val` is {fractions['val']} and `split.test` is {fractions['test']}: together they leave nothing "
@@ -37,8 +37,9 @@ def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
     return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
 
 
-def _fractions(given: set[str], split: Split) -> dict[str, float]:
-    """Return the fractions of train to cut off; 0 for a split that is given."""
+def cut_fractions(labelled: LabelledData, split: Split) -> dict[str, float]:
+    """Return the fractions of train that become val and test; 0 for a split that is given."""
+    given = set(labelled.given) - {"train", "all"}
     lone = not given
     val = split.val if split.val is not None else (LONE_VAL if lone else VAL_OF_TRAIN)
     test = split.test if split.test is not None else (LONE_TEST if lone else 0.0)

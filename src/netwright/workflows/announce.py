@@ -17,18 +17,33 @@ def announce(folder: RunFolder, console: Console, plan: Plan, prepared: Prepared
     console.say(f"data     {labelled.name}: {counts}; {height} × {width} {colour}, {len(labelled.class_names)} classes")
     for notice in labelled.notices:
         console.say(f"         {notice}")
-    parameters = sum(p.numel() for p in state.model.parameters())
-    trained = sum(p.numel() for p in state.model.parameters() if p.requires_grad)
-    name = recipe.model.name if recipe.model.name != "custom" else type(state.model).__name__
-    share = "" if trained == parameters else f", {trained:,} of them trained"
-    console.say(f"network  {name}: {parameters:,} parameters{share}")
-    console.say(
-        f"training {recipe.training.epochs} epochs of {plan.steps_per_epoch:,} steps, batch "
-        f"{recipe.training.batch_size}, {recipe.optimizer.name}"
-        f" lr {state.optimizer.param_groups[0].get('initial_lr', state.optimizer.param_groups[0]['lr']):g}"
-    )
-    seconds = estimate_seconds(state, plan)
-    about = f"; about {duration(seconds)}" if seconds is not None else ""
-    console.say(f"machine  {plan.machine.describe()}{about}")
+    _say_network(console, plan, state)
+    _say_training(console, plan, state)
     going_on = f", goes on in epoch {state.progress.epoch}" if state.progress.step else ""
     console.say(f"run      {folder.path}{going_on}")
+
+
+def _say_network(console: Console, plan: Plan, state: TrainingState) -> None:
+    parameters = sum(p.numel() for p in state.model.parameters())
+    trained = sum(p.numel() for p in state.model.parameters() if p.requires_grad)
+    model = plan.recipe.model
+    name = model.name if model.name != "custom" else type(state.model).__name__
+    share = "" if trained == parameters else f", {trained:,} of them trained"
+    console.say(f"network  {name}: {parameters:,} parameters{share}")
+
+
+def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
+    training, group = plan.recipe.training, state.optimizer.param_groups[0]
+    lr = group.get("initial_lr", group["lr"])
+    console.say(
+        f"training {_counted(training.epochs, 'epoch')} of {_counted(plan.steps_per_epoch, 'step')}, "
+        f"batch {training.batch_size}, {plan.recipe.optimizer.name} lr {lr:g}"
+    )
+    left = training.epochs - state.progress.epoch + 1
+    seconds = estimate_seconds(state, plan) if left > 0 and not console.quiet else None
+    about = f"; about {duration(seconds)}" if seconds is not None else ""
+    console.say(f"machine  {plan.machine.describe()}{about}")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

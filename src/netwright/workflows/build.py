@@ -10,7 +10,7 @@ from netwright.data.augment import build_augmentation
 from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
-from netwright.data.splits import split_rows
+from netwright.data.splits import cut_fractions, split_rows
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models import build_model
 from netwright.runs.folder import RunFolder
@@ -32,7 +32,9 @@ def open_prepared(recipe: Recipe, own: Own) -> PreparedData:
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     """Write out what the recipe left open and the data and the machine decided."""
     data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
-    return recipe.replace(data=data, runtime=resolved(machine))
+    cut = cut_fractions(prepared.labelled, recipe.split)
+    split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
+    return recipe.replace(data=data, split=split, runtime=resolved(machine))
 
 
 def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
