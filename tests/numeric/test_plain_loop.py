@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from netwright.data.prepare import prepare
-from netwright.data.splits import split_rows
 from torch import nn
 
 from netwright.config.recipe import Recipe, build_recipe
+from netwright.data.prepare import prepare
 from netwright.data.sources import open_data
+from netwright.data.splits import split_rows
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.fit import Plan, fit

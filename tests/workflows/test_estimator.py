@@ -29,9 +29,8 @@ SMALL = {"name": "mlp", "hidden_sizes": [16]}
 
 
 @pytest.fixture(autouse=True)
-def quick(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, which is quickest for networks this small; no curves, which take longer to draw than to train."""
-    monkeypatch.setattr("netwright.workflows.results.plot_curves", lambda *args, **kwargs: None)
+def quick(no_leaks: None) -> Iterator[None]:
+    """One thread, which is quickest for networks this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

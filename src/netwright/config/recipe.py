@@ -46,8 +46,8 @@ class Data(Section, frozen=True, kw_only=True):
 
     `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
     keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width);
-    `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
-    `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed."""
+    `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black,
+    white); `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed."""
 
     source: str = "digits"
     root: str | None = None
@@ -126,7 +126,7 @@ class Training(Section, frozen=True, kw_only=True):
     patience: Count | None = None
     seed: Seed = 0
     eval_every_steps: Count | None = None
-    checkpoint_seconds: Annotated[float, Meta(ge=0)] = 300
+    checkpoint_seconds: Annotated[float, Meta(ge=0)] = 300.0
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
 
 

@@ -10,7 +10,7 @@ from netwright.workflows.console import Console, duration
 
 def announce(folder: RunFolder, console: Console, plan: Plan, prepared: PreparedData, state: TrainingState) -> None:
     """Say what will be trained on what, where, and about how long it will take."""
-    recipe, labelled = plan.recipe, prepared.labelled
+    labelled = prepared.labelled
     height, width = prepared.transform.image_size
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in prepared.rows.items())
     colour = "gray" if prepared.transform.channels == 1 else "RGB"

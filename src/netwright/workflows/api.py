@@ -93,11 +93,9 @@ def _part_settings(name: str, part: Any) -> list[tuple[str, Any]]:
 
 
 def _settings(name: str, value: Any) -> list[tuple[str, Any]]:
-    if name in SHORT_NAMES:
-        return [(name, value)]
-    if name in SECTIONS or name in PARTS:
-        if isinstance(value, Mapping):
-            return [(f"{name}.{key}", inner) for key, inner in value.items()]
+    if name in (*SECTIONS, *PARTS) and isinstance(value, Mapping):
+        return [(f"{name}.{key}", inner) for key, inner in value.items()]
+    if name in (*SHORT_NAMES, *SECTIONS, *PARTS):
         return [(name, value)]
     known = ["model", "transform", "criterion", "optimizer", "metrics", "on_epoch", "out", "test", "quiet"]
     known += [*SHORT_NAMES, *SECTIONS, *PARTS]

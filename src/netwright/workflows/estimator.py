@@ -162,8 +162,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "data": {"source": "<ndarray>", "value_range": value_range},
             "split": {"val": self.validation_fraction, "test": 0.0},
             "training": {"epochs": self.epochs, "batch_size": self.batch_size},
-            # by default not bf16 and not every core: what is chosen by a clock would not be the same in every fit,
-            # and joblib tells its workers through torch's own number how many threads each may use
+            # fp32, as scikit-learn's users expect of equal fits on different machines; and joblib tells its workers
+            # through torch's own number how many threads each may use
             "runtime": {"device": self.device, "precision": "fp32", "threads": torch.get_num_threads()},
             "lr": self.lr,
             "seed": seed,
@@ -182,7 +182,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         try:
             with _ONE_AT_A_TIME:
                 own = Own(data={"train": (images, targets)})
-                run = train_recipe(recipe, out=out, console=Console(quiet=not self.verbose), name="arrays", own=own)
+                console = Console(quiet=not self.verbose)
+                # curves take longer to draw than a small network to train, and a temporary run's are never seen
+                run = train_recipe(recipe, out=out, console=console, name="arrays", own=own, plots=temporary is None)
             if run.interrupted:
                 raise KeyboardInterrupt
         except BaseException:

@@ -9,7 +9,7 @@ from netwright.evaluation.outputs import run_network
 from netwright.files.atomic import write_json
 from netwright.report.confusion import plot_confusion
 from netwright.report.curves import plot_curves
-from netwright.runs.folder import RunFolder
+from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
 from netwright.training.fit import Plan
@@ -17,7 +17,7 @@ from netwright.training.state import TrainingState
 
 
 def write_results(
-    folder: RunFolder, plan: Plan, prepared: PreparedData, state: TrainingState, task: Classification
+    folder: RunFolder, plan: Plan, prepared: PreparedData, state: TrainingState, task: Classification, plots: bool
 ) -> None:
     """Write bundle, metrics and plots of the best epoch."""
     best = best_record(state.history, plan.recipe.training.monitor)
@@ -42,7 +42,9 @@ def write_results(
         metrics={split: short(numbers) for split, numbers in metrics.items()},
         data={"name": labelled.name, "fingerprint": prepared.fingerprint, "num_train": len(prepared.rows["train"])},
     )
-    save_bundle(folder.bundle, bundle, weights)
+    if save_bundle(folder.bundle, bundle, weights) and folder.metrics.exists():
+        known = read_json(folder.metrics)  # the same weights were judged on test: that stays true
+        metrics |= {"test": known["test"]} if "test" in known else {}
     write_json(
         folder.metrics,
         {
@@ -52,14 +54,22 @@ def write_results(
             **metrics,
         },
     )
+    if plots:
+        draw_plots(folder, state, task, best["epoch"], metrics)
+
+
+def draw_plots(
+    folder: RunFolder, state: TrainingState, task: Classification, best_epoch: int, metrics: dict[str, Any]
+) -> None:
+    """Draw the curves, and the confusion matrix where there is a val split."""
     folder.plots.mkdir(exist_ok=True)
-    plot_curves(state.history, folder.plots / "curves.png", best_epoch=best["epoch"], title=folder.path.name)
+    plot_curves(state.history, folder.plots / "curves.png", best_epoch=best_epoch, title=folder.path.name)
     if "val" in metrics:
         plot_confusion(
             metrics["val"]["confusion_matrix"],
             task.class_names,
             folder.plots / "confusion-val.png",
-            title=f"{folder.path.name}: val, epoch {best['epoch']}",
+            title=f"{folder.path.name}: val, epoch {best_epoch}",
         )
 
 

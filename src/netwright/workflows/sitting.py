@@ -15,8 +15,8 @@ from netwright.runs.history import Record, best_record, rewrite_history
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.checkpoint import has_checkpoint, load_checkpoint
-from netwright.training.fit import fit
-from netwright.training.state import TrainingState
+from netwright.training.fit import fit, why_finished
+from netwright.training.state import Progress
 from netwright.workflows.announce import announce
 from netwright.workflows.build import (
     build_plan,
@@ -32,7 +32,7 @@ from netwright.workflows.own import Own
 from netwright.workflows.results import write_results
 
 
-def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own) -> None:
+def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, plots: bool = True) -> None:
     """Train a run from where it stands to its end. Raises Interrupted when asked to stop."""
     machine = choose_machine(recipe.runtime)
     with stop_switch() as switch, applied(machine):
@@ -46,13 +46,12 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own) -> None:
         if has_checkpoint(folder.checkpoints):
             for notice in load_checkpoint(folder.checkpoints, state):
                 console.warn(notice)
-            state.progress.finished = ""  # asked for again by the recipe, which may now have more epochs
+            state.progress.finished = still_finished(state.progress, recipe)
         rewrite_history(folder.history, state.history)
         announce(folder, console, plan, prepared, state)
         with EventWriter(folder.events, state.history) as events:
-            if not finished_already(state, recipe):
-                fit(state, plan, Watcher(console, switch, own, events, recipe))
-        write_results(folder, plan, prepared, state, task)
+            fit(state, plan, Watcher(console, switch, own, events, recipe))
+        write_results(folder, plan, prepared, state, task, plots)
 
 
 def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:
@@ -90,9 +89,11 @@ def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
     return dict(zip(prepared.labelled.class_names, counts, strict=True))
 
 
-def finished_already(state: TrainingState, recipe: Recipe) -> bool:
-    """Say whether a resumed run has nothing left to train."""
-    return state.progress.epoch > recipe.training.epochs
+def still_finished(progress: Progress, recipe: Recipe) -> str:
+    """Return why a run that had finished is still finished by its recipe, which may now have more epochs."""
+    if not progress.finished or (progress.finished == "time" and recipe.training.max_minutes is not None):
+        return progress.finished
+    return why_finished(progress, recipe.training)
 
 
 @dataclass

@@ -26,6 +26,7 @@ def train_recipe(
     console: Console | None = None,
     name: str | None = None,
     own: Own | None = None,
+    plots: bool = True,
 ) -> "Run":
     """Train what the recipe says in a new run folder, and with `test` open the test split at the end.
 
@@ -33,10 +34,12 @@ def train_recipe(
     """
     folder = create_run(recipe, out, name or plan_name(recipe.data.source))
     write_json(folder.environment, describe_environment())
-    return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own())
+    return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own(), plots=plots)
 
 
-def run_training(folder: RunFolder, recipe: Recipe, *, test: bool, console: Console, own: Own) -> "Run":
+def run_training(
+    folder: RunFolder, recipe: Recipe, *, test: bool, console: Console, own: Own, plots: bool = True
+) -> "Run":
     """Train in a run's folder, from its checkpoint where it has one."""
     keep_large_blocks()
     # torch is loaded only now: the folder and the recipe exist before it, and a typing mistake has been answered
@@ -46,7 +49,7 @@ def run_training(folder: RunFolder, recipe: Recipe, *, test: bool, console: Cons
     with folder_lock(folder.path):
         note_state(folder, "running")
         try:
-            sit(folder, recipe, console, own)
+            sit(folder, recipe, console, own, plots)
         except Interrupted as stop:
             note_state(folder, "interrupted", str(stop))
             console.warn(f"{stop}; netwright resume {folder.path} goes on from there")
