@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
-from netwright.config.recipe import Recipe, build_recipe
+from netwright.config.recipe import Data, Recipe, build_recipe
 from netwright.data.discover import describe_source
 from netwright.runs.folder import recipe_text as recipe_text
 
@@ -18,8 +20,17 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
     recipe = build_recipe(override(_base(data or DEFAULT), settings))
-    describe_source(recipe.data.source)
-    return recipe
+    return recipe.replace(data=_settled(recipe.data))
+
+
+def _settled(section: Data) -> Data:
+    """Write paths out in full: a run must find its data again from any working folder."""
+    changes = {}
+    if describe_source(section.source) != "named":
+        changes["source"] = str(Path(section.source).expanduser().resolve())
+    if section.root is not None:
+        changes["root"] = str(Path(section.root).expanduser().resolve())
+    return msgspec.structs.replace(section, **changes)
 
 
 def plan_name(data: str | None) -> str:
