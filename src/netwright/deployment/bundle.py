@@ -60,8 +60,8 @@ class Bundle:
         }
 
 
-def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> None:
-    """Write the bundle beside and put it in the place of an old one."""
+def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> bool:
+    """Write the bundle beside and put it in the place of an old one; say whether that had the same weights."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
@@ -70,11 +70,13 @@ def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> Non
     write_atomic(new / WEIGHTS, content)
     write_atomic(new / CARD, _card(bundle).encode())
     write_json(new / DESCRIPTION, bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)})
+    same = (folder / WEIGHTS).exists() and (folder / WEIGHTS).read_bytes() == content
     if folder.exists():
         os.replace(folder, old)
     os.replace(new, folder)
     sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+    return same
 
 
 def load_bundle(folder: Path) -> tuple[Bundle, dict[str, Tensor]]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from netwright.config.recipe import Recipe
+from netwright.config.recipe import Recipe, Training
 from netwright.data.batches import Batch, Batches
 from netwright.errors import Interrupted, WorkFailed
 from netwright.evaluation.outputs import Outputs, run_network
@@ -30,7 +30,7 @@ from netwright.runtime.randomness import seed_step
 from netwright.tasks.task import BatchLoss, Task
 from netwright.training.checkpoint import save_checkpoint
 from netwright.training.schedule import Position, lr_factor
-from netwright.training.state import Sums, TrainingState
+from netwright.training.state import Progress, Sums, TrainingState
 
 Metric = Callable[[Tensor, Tensor], float]
 EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
@@ -82,14 +82,17 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
         best = best_record(state.history, plan.recipe.training.monitor)
         if best is record:
             state.keep_best()
-        state.progress.finished = state.progress.finished or why_finished(state, plan)
         _begin_next_epoch(state)
+        if not state.progress.finished:
+            time_up = "time" if clock.time_is_up() else ""
+            state.progress.finished = why_finished(state.progress, plan.recipe.training) or time_up
         if plan.folder is not None:
             append_record(plan.folder.history, record)
             if state.progress.finished or clock.since_checkpoint() >= EPOCH_END_SECONDS:
                 clock.checkpoint()
         listener.epoch(record, state.model)
         clock.lap()
+        _stop_if_asked(state, plan, listener, clock)
 
 
 def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
@@ -188,13 +191,12 @@ def val_numbers(validation: Outputs, plan: Plan) -> dict[str, float]:
     return numbers
 
 
-def why_finished(state: TrainingState, plan: Plan) -> str:
-    """Return `epochs` or `patience` when the run has reached its end, else nothing."""
-    training = plan.recipe.training
-    if state.progress.epoch >= training.epochs:
+def why_finished(progress: Progress, training: Training) -> str:
+    """Return `epochs` or `patience` when the epochs that are done reach the recipe's end, else nothing."""
+    done = progress.epoch - 1
+    if done >= training.epochs:
         return "epochs"
-    waited = state.progress.epoch - state.progress.best_epoch
-    return "patience" if training.patience is not None and waited >= training.patience else ""
+    return "patience" if training.patience is not None and done - progress.best_epoch >= training.patience else ""
 
 
 def _begin_next_epoch(state: TrainingState) -> None:
@@ -219,11 +221,20 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
         progress.epoch_seconds += clock.lap()
         clock.checkpoint()
         clock.lap()
-    if listener.stop_requested() and not progress.finished:
-        progress.epoch_seconds += clock.lap()
-        if plan.folder is not None:
-            clock.checkpoint()
-        raise Interrupted(f"interrupted in epoch {progress.epoch}, after step {progress.step}")
+    _stop_if_asked(state, plan, listener, clock)
+
+
+def _stop_if_asked(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+    """Save the run and raise Interrupted when the listener asks to stop; a finished run has no more to stop."""
+    progress = state.progress
+    if progress.finished or not listener.stop_requested():
+        return
+    progress.epoch_seconds += clock.lap()
+    if plan.folder is not None:
+        clock.checkpoint()
+    if not progress.batch:
+        raise Interrupted(f"interrupted after epoch {progress.epoch - 1}")
+    raise Interrupted(f"interrupted in epoch {progress.epoch}, after step {progress.step}")
 
 
 def _check_finite(loss: float, state: TrainingState, plan: Plan) -> None:

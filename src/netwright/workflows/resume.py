@@ -6,7 +6,7 @@ import msgspec
 
 from netwright.config.recipe import custom_parts
 from netwright.errors import InputError, RecipeError
-from netwright.runs.folder import find_run
+from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import read_history
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
@@ -32,9 +32,19 @@ def resume(
         done = len(read_history(folder.history))
         if epochs <= done:
             raise RecipeError(f"--epochs {epochs} is the new total, and {done} are done; give more than {done}")
-        # time that was allowed to the shorter run says nothing about the longer one
-        training = msgspec.structs.replace(recipe.training, epochs=epochs, max_minutes=None)
-        old = recipe.training.epochs
-        recipe = recipe.replace(training=training)
-        console.say(f"schedule {recipe.lr_scheduler.name} over {epochs} epochs in place of {old}")
+        old = recipe.training
+        # what ended the shorter run, its time or its patience, is not to end the longer one at once
+        patience = None if _ended_by(folder) == "patience" else old.patience
+        recipe = recipe.replace(
+            training=msgspec.structs.replace(old, epochs=epochs, max_minutes=None, patience=patience)
+        )
+        console.say(f"schedule {recipe.lr_scheduler.name} over {epochs} epochs in place of {old.epochs}")
+        if patience != old.patience:
+            console.say(f"patience it ended by its patience of {old.patience} epochs, which no longer counts")
     return run_training(folder, recipe, test=False, console=console, own=own)
+
+
+def _ended_by(folder: RunFolder) -> str | None:
+    """Return what ended a run: epochs, patience or time; None when it has not ended."""
+    stopped_by: str | None = read_json(folder.metrics)["stopped_by"] if folder.metrics.exists() else None
+    return stopped_by
