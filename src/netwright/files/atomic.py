@@ -39,8 +39,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Append one line and fsync it; a line torn by a kill is without its newline and is dropped by the reader."""
-    with explained(path, len(line)), path.open("ab") as file:
-        file.write(line.encode("utf-8") + b"\n")
+    with explained(path, len(line)), path.open("ab+") as file:
+        torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+        file.write(b"\n" * torn + line.encode("utf-8") + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

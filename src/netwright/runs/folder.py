@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from netwright.config.library import read_recipe_file
 from netwright.config.recipe import Recipe, build_recipe
-from netwright.errors import InputError, MachineError, did_you_mean
+from netwright.errors import InputError, MachineError, RecipeError, did_you_mean
 from netwright.files.atomic import explained, write_atomic
 
 HOME = Path("runs")
@@ -70,8 +71,12 @@ class RunFolder:
         return self.path / "log.txt"
 
     def read_recipe(self) -> Recipe:
-        """Read the resolved recipe. Raises RecipeError when it is damaged."""
-        return build_recipe(yaml.safe_load(self.recipe.read_text(encoding="utf-8")) or {})
+        """Read the resolved recipe. Raises RecipeError that names it when it is damaged."""
+        mapping = read_recipe_file(self.recipe)
+        try:
+            return build_recipe(mapping)
+        except RecipeError as error:
+            raise RecipeError(f"{self.recipe}: {error}") from None
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Save the recipe as YAML, in the order of its sections."""

@@ -75,6 +75,11 @@ def load_checkpoint(folder: Path, state: TrainingState) -> list[str]:
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     manifest = json.loads((folder / "manifest.json").read_bytes())
+    if manifest["format"] != FORMAT:
+        raise WeightsError(
+            f"the checkpoint {folder} has format {manifest['format']}, and this version reads {FORMAT}; resume with "
+            "the version that wrote it"
+        )
     contents = {}
     for name, expected in manifest["sha256"].items():
         contents[name] = (folder / name).read_bytes()
