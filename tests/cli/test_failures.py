@@ -86,7 +86,7 @@ def test_a_bug_keeps_its_traceback_in_the_run(tmp_path: Path, capsys: pytest.Cap
         raise ZeroDivisionError("ours")
     except ZeroDivisionError as error:
         assert explain_failure(error, tmp_path) == 1
-    log = tmp_path / "netwright-bug.log"
+    log = tmp_path / "log.txt"
     said = capsys.readouterr().err
     assert str(log) in said
     assert "bug in netwright" in said
@@ -99,7 +99,7 @@ def test_a_bug_keeps_its_traceback_in_the_run(tmp_path: Path, capsys: pytest.Cap
 def test_a_bug_without_a_run_is_kept_in_the_state_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain_failure(ZeroDivisionError("ours"), None) == 1
     path = Path(capsys.readouterr().err.strip().rpartition(": ")[2])
-    assert path.name == "netwright-bug.log"
+    assert path.name == "bugs.log"
     assert "ZeroDivisionError: ours" in path.read_text()
 
 

@@ -128,7 +128,7 @@ def test_bad_images_are_all_listed_or_left_out(make_folder: Make) -> None:
         assert part in str(caught.value)
     kept = prepared_of(data={"source": str(root), "on_bad_image": "skip"})
     assert sum(len(rows) for rows in kept.rows.values()) == 25
-    assert any(notice.startswith("3 bad images left out") for notice in kept.labelled.notices)
+    assert any(notice.startswith("bad images left out (3)") for notice in kept.labelled.notices)
 
 
 def test_a_large_store_lies_in_a_file(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def _classes(found: Mapping[str, Any]) -> str:
 def _sizes(found: Mapping[str, Any]) -> str:
     texts = [f"{size['height']} × {size['width']} ({size['num_samples']:,})" for size in found["sizes"][:MOST_SIZES]]
     more = found["num_sizes"] - len(texts)
-    return _listed([*texts, *([f"{more:,} other sizes"] if more > 0 else [])])
+    return _listed([*texts, *([f"{more:,} of other sizes"] if more > 0 else [])])
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -63,10 +63,10 @@ def _report_bug(error: BaseException, run: Path | None) -> int:
     about = f"netwright {VERSION}, Python {platform.python_version()}, {platform.platform()}\n"
     about += f"command: {' '.join(sys.argv)}\n"
     what = f"error: this is a bug in netwright, not a mistake of yours: {type(error).__name__}: {error}"
-    for folder in (run, _state_folder()):
+    for folder, name in ((run, "log.txt"), (_state_folder(), "bugs.log")):
         try:
             if folder is not None and folder.is_dir():
-                path = folder / "netwright-bug.log"
+                path = folder / name
                 with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(f"{about}{text}\n")
                 how = f"Please report it as an issue of the project, with this file: {path}"

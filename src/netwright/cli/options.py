@@ -32,6 +32,7 @@ SHORT_OPTIONS = {
     "max_minutes": Short("X", "End in time, properly, after X minutes.", "value"),
     "seed": Short("N", "The same seed gives the same run.", "value"),
     "image_size": Short("N|HxW", "Size in pixels that the network sees.", "size"),
+    "value_range": Short("[A,B]", "What float pixels mean: the values of black and white, such as [0,1].", "value"),
     "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
     "data_root": Short("DIR", "Where named data sets already lie; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),

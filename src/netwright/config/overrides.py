@@ -25,6 +25,7 @@ SHORT_NAMES = {
     "data_root": "data.root",
     "classes": "data.classes",
     "image_size": "data.image_size",
+    "value_range": "data.value_range",
     "on_bad_image": "data.on_bad_image",
     "device": "runtime.device",
     "precision": "runtime.precision",
@@ -65,7 +66,9 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
     }
     # names first, so that `--lr 0.1 --optimizer sgd` means the same in both orders
     for path, value in sorted(settings, key=lambda setting: not setting[0].endswith(".name")):
-        section, _, field = SHORT_NAMES.get(path, path).partition(".")
+        # a short name stands for one field (`model` for model.name), but a mapping is the whole part
+        whole = path in PARTS and not isinstance(value, str)
+        section, _, field = (path if whole else SHORT_NAMES.get(path, path)).partition(".")
         known = [*SECTIONS, *PARTS]
         if section not in known:
             names = [*known, *SHORT_NAMES]

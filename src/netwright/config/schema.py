@@ -6,6 +6,7 @@ builders, and a contract test holds the two together.
 """
 
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -77,12 +78,12 @@ def convert_section(section: type[S], value: object, where: str) -> S:
     try:
         made = msgspec.convert(value, section, strict=True)
     except msgspec.ValidationError as error:
-        raise RecipeError(_explain(str(error), value, where)) from None
+        raise RecipeError(_explain(str(error), value, where, section)) from None
     made.check(where)
     return made
 
 
-def _explain(message: str, value: Mapping[str, Any], where: str) -> str:
+def _explain(message: str, value: Mapping[str, Any], where: str, section: type[Section]) -> str:
     """Turn msgspec's "Expected `int` >= 1 - at `$.epochs`" into a sentence that names field and value."""
     found = re.search(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", message, re.DOTALL)
     what, path = (found["what"], found["path"] or "") if found else (message, "")
@@ -92,8 +93,31 @@ def _explain(message: str, value: Mapping[str, Any], where: str) -> str:
             given = given[key] if isinstance(given, Mapping) else given[int(key)]
         except (KeyError, IndexError, TypeError, ValueError):
             return f"`{where}{path}`: {what}"
-    what = re.sub(r", got `[^`]*`$", "", what.replace("array", "list"))
+    if what.startswith("Invalid enum value"):
+        words = _choices(typing.get_type_hints(section)[re.split(r"[.\[]", path.lstrip("."))[0]])
+        return f"`{where}{path}` is {given!r}{did_you_mean(str(given), words)}; expected one of: {listed(words, 20)}"
+    what = re.sub(r", got `[^`]*`$", "", what)
+    for type_name, plain in _WORDS.items():
+        what = what.replace(f"`{type_name}`", plain)
     return f"`{where}{path}` is {given!r}; {what[:1].lower()}{what[1:]}"
+
+
+def _choices(field_type: Any) -> list[str]:
+    """Return the words that a field's type allows, from the Literals in it."""
+    if typing.get_origin(field_type) is typing.Literal:
+        return [str(word) for word in typing.get_args(field_type)]
+    return [word for part in typing.get_args(field_type) for word in _choices(part)]
+
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
 
 
 def _example(section: type[Section]) -> str:

@@ -33,8 +33,8 @@ class _Walk:
     links: list[str] = field(default_factory=list)
 
 
-def describe_source(source: str) -> Kind:
-    """Say what kind of source a string names.
+def describe_source(source: str, *, training: bool = True) -> Kind:
+    """Say what kind of source a string names; without `training` one class, or a test part alone, is enough.
 
     Raises DataError for what is none: an unknown name, a missing path, an archive, a folder without labelled images.
     """
@@ -42,7 +42,7 @@ def describe_source(source: str) -> Kind:
         return "named"
     path = Path(source).expanduser()
     if path.is_dir():
-        return "folder" if "all" in list_folder(path).splits else "split folder"
+        return "folder" if "all" in list_folder(path, training=training).splits else "split folder"
     if not path.exists():
         raise DataError(_missing(source, path))
     if path.suffix.lower() == ".npz":
@@ -50,9 +50,10 @@ def describe_source(source: str) -> Kind:
     raise DataError(_unfit_file(path))
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, *, training: bool = True) -> Listing:
     """List a folder of class folders, or of train/ val/ test/ with class folders; stray files are counted in notices.
 
+    Without `training` there need be no train/ and no second class: enough to judge on.
     Nested folders belong to their top class folder. Links that leave the root or loop are not followed.
     Raises DataError when there is nothing to train on or class names don't agree.
     """
@@ -61,7 +62,7 @@ def list_folder(root: Path) -> Listing:
     if not folders and not files:
         more = f" (links that leave the folder are not followed: {listed(walk.links)})" if walk.links else ""
         raise DataError(f"{root} is an empty folder{more}; expected one folder of images for each class")
-    splits = _split_folders(folders, root)
+    splits = _split_folders(folders, root, training)
     notices: list[str] = []
     if splits:
         found = {split: _list_classes(root, name, walk, notices) for split, name in splits.items()}
@@ -76,7 +77,7 @@ def list_folder(root: Path) -> Listing:
         walk.strays, walk.links = [], []  # the root's own entries are looked at again, as those of a split
         found = {"all": _list_classes(root, "", walk, notices)}
     _check_classes(found, root)
-    return Listing(_without_empty(found, root, notices), notices + _walk_notices(walk))
+    return Listing(_without_empty(found, root, notices, training), notices + _walk_notices(walk))
 
 
 def _missing(source: str, path: Path) -> str:
@@ -127,7 +128,7 @@ def _stays_inside(link: str, root: str) -> bool:
     return inside and not (place + os.sep).startswith(target + os.sep)
 
 
-def _split_folders(folders: Iterable[str], root: Path) -> dict[str, str]:
+def _split_folders(folders: Iterable[str], root: Path, training: bool) -> dict[str, str]:
     """Return split -> folder name, or nothing when the folders are classes."""
     names = list(folders)
     found: dict[str, str] = {}
@@ -140,6 +141,8 @@ def _split_folders(folders: Iterable[str], root: Path) -> dict[str, str]:
     if "train" in found and (len(found) > 1 or len(names) == 1):
         return {split: found[split] for split in ("train", "val", "test") if split in found}
     if found and len(found) == len(names):
+        if not training:
+            return {split: found[split] for split in ("val", "test") if split in found}
         raise DataError(f"{root} has {listed(sorted(found))}/ and no train/; expected train/ with a folder a class")
     return {}
 
@@ -203,9 +206,9 @@ def _check_classes(found: dict[str, dict[str, list[str]]], root: Path) -> None:
 
 
 def _without_empty(
-    found: dict[str, dict[str, list[str]]], root: Path, notices: list[str]
+    found: dict[str, dict[str, list[str]]], root: Path, notices: list[str], training: bool
 ) -> dict[str, dict[str, list[str]]]:
-    """Drop classes without images. Raises DataError when fewer than two are left, or a class lacks training images."""
+    """Drop classes without images. Raises DataError when too few are left, or a class lacks training images."""
     first = next(iter(found))
     empty = [name for name, images in found[first].items() if not images]
     for name in empty:
@@ -220,7 +223,7 @@ def _without_empty(
     }
     if not kept[first]:
         raise DataError(f"{root} has no images in class folders; known endings: {listed(IMAGE_SUFFIXES, 12)}")
-    if len(kept[first]) == 1:
+    if len(kept[first]) == 1 and training:
         only = next(iter(kept[first]))
         said = f" ({listed(empty)} has no images)" if empty else ""
         raise DataError(f"{root} has images of one class only, {only!r}{said}; a classifier needs two or more folders")
@@ -230,7 +233,7 @@ def _without_empty(
 def _walk_notices(walk: _Walk) -> list[str]:
     notices = []
     if walk.strays:
-        notices.append(f"{len(walk.strays)} files or folders that are not images, ignored: {listed(walk.strays, 3)}")
+        notices.append(f"not images, ignored ({len(walk.strays)}): {listed(walk.strays, 3)}")
     if walk.links:
         notices.append(f"{len(walk.links)} links that leave the folder or loop, not followed: {listed(walk.links, 3)}")
     return notices

@@ -9,9 +9,9 @@ from netwright.data.discover import list_folder
 from netwright.data.labelled import FileImages, LabelledData, Rows
 
 
-def open_folder(root: Path, value_range: tuple[float, float] | None) -> LabelledData:
+def open_folder(root: Path, value_range: tuple[float, float] | None, *, training: bool = True) -> LabelledData:
     """List the images of a folder; nothing is decoded yet. Raises DataError as `discover.list_folder` does."""
-    listing = list_folder(root)
+    listing = list_folder(root, training=training)
     folders = sorted(next(iter(listing.splits.values())))
     names: list[str] = []
     targets: list[int] = []

@@ -30,11 +30,13 @@ class Pairs:
         return self.images[index], int(self.targets[index])
 
 
-def open_given(given: object, value_range: ValueRange | None, name: str = "data") -> LabelledData:
+def open_given(
+    given: object, value_range: ValueRange | None, name: str = "data", *, training: bool = True
+) -> LabelledData:
     """Make labelled data of what the caller gave; see `_EXPECTED`.
 
     Raises DataError for other types, and as the checks of arrays do."""
-    parts = _by_split(given)
+    parts = _by_split(given, training)
     if all(_is_dataset(part) for part in parts.values()):
         return _from_datasets(name, parts)
     if any(_is_dataset(part) for part in parts.values()):
@@ -43,7 +45,7 @@ def open_given(given: object, value_range: ValueRange | None, name: str = "data"
     if any(_is_pictures(images) for images, _ in pairs.values()):
         return _from_pictures(name, pairs)
     pixels = {
-        split: check_pixels(as_pixels(images, f"{split} images"), f"{split} images", value_range)
+        split: check_pixels(as_pixels(images, _said(split)), _said(split), value_range)
         for split, (images, _) in pairs.items()
     }
     labels = {
@@ -54,13 +56,17 @@ def open_given(given: object, value_range: ValueRange | None, name: str = "data"
     return assemble_arrays(name, {split: (pixels[split], targets[split]) for split in parts}, class_names, value_range)
 
 
-def _by_split(given: object) -> dict[str, Any]:
+def _said(split: str) -> str:
+    return "the array of images" if split == "all" else f"{split} images"
+
+
+def _by_split(given: object, training: bool) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         return {"all": given}
     for key in given:
         if key not in SPLITS:
             raise DataError(f"the data have the key {key!r}{did_you_mean(str(key), SPLITS)}; expected {listed(SPLITS)}")
-    if "train" not in given:
+    if "train" not in given and (training or not given):
         raise DataError(f"the data have {listed(given) or 'no splits'} and no train; expected {_EXPECTED}")
     return {split: given[split] for split in SPLITS if given.get(split) is not None}
 

@@ -20,14 +20,16 @@ _STYLES = (
 _NAMES = ("classes", "class_names")
 
 
-def open_npz(path: Path, value_range: ValueRange | None, name: str | None = None) -> LabelledData:
+def open_npz(
+    path: Path, value_range: ValueRange | None, name: str | None = None, *, training: bool = True
+) -> LabelledData:
     """Read and check an `.npz`; unknown arrays are left out with a notice.
 
     Raises DataError for a damaged file, missing arrays, wrong shapes, dtypes, values or targets.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            style = _find_style(archive.files, path)
+            style = _find_style(archive.files, path, training)
             arrays = {key: archive[key] for keys in style.values() for key in keys}
             names = next((archive[key] for key in _NAMES if key in archive.files), None)
             unknown = [key for key in archive.files if key not in arrays and key not in _NAMES]
@@ -52,7 +54,7 @@ def open_npz(path: Path, value_range: ValueRange | None, name: str | None = None
     return assemble_arrays(name or path.stem, parts, class_names, value_range, notices)
 
 
-def _find_style(keys: list[str], path: Path) -> dict[str, tuple[str, str]]:
+def _find_style(keys: list[str], path: Path, training: bool) -> dict[str, tuple[str, str]]:
     for style in _STYLES:
         found = {split: pair for split, pair in style.items() if set(pair) & set(keys)}
         if not found:
@@ -61,7 +63,7 @@ def _find_style(keys: list[str], path: Path) -> dict[str, tuple[str, str]]:
             missing = [key for key in pair if key not in keys]
             if missing:
                 raise DataError(f"{path} has {listed(set(pair) - set(missing))} and no {missing[0]}; add that array")
-        if "all" not in found and "train" not in found:
+        if training and "all" not in found and "train" not in found:
             raise DataError(f"{path} has {listed(found)} and no train images; expected {style['train'][0]}")
         return found
     raise DataError(

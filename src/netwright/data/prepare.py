@@ -199,7 +199,7 @@ def _without_bad(
     if lost:
         names = listed(labelled.class_names[number] for number in sorted(lost))
         raise DataError(f"without the bad images nothing is left to train on for: {names}. {_bad_list(labelled, bad)}")
-    notice = f"{len(bad)} bad images left out: {listed([bad[row] for row in sorted(bad)], 10)}"
+    notice = f"bad images left out ({len(bad)}): {listed([bad[row] for row in sorted(bad)], 10)}"
     return _with_notices(labelled, [notice]), {split: part for split, part in kept.items() if len(part)}
 
 

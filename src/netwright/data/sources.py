@@ -21,15 +21,15 @@ def open_data(data: Data, given: object | None = None, *, training: bool = True)
     `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
     Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
-    labelled = _keep_classes(_open(data, given), data.classes)
+    labelled = _keep_classes(_open(data, given, training), data.classes)
     return _check_training_classes(labelled) if training else labelled
 
 
-def _open(data: Data, given: object | None) -> LabelledData:
+def _open(data: Data, given: object | None, training: bool) -> LabelledData:
     value_range = None if data.value_range is None else (float(data.value_range[0]), float(data.value_range[1]))
     if given is not None:
-        return open_given(given, value_range)
-    kind = describe_source(data.source)
+        return open_given(given, value_range, training=training)
+    kind = describe_source(data.source, training=training)
     if kind == "named":
         if value_range not in (None, (0.0, 255.0)):
             raise DataError(
@@ -37,7 +37,9 @@ def _open(data: Data, given: object | None) -> LabelledData:
             )
         return open_named(data.source, data.root)
     path = Path(data.source).expanduser()
-    return open_npz(path, value_range) if kind == "npz" else open_folder(path, value_range)
+    if kind == "npz":
+        return open_npz(path, value_range, training=training)
+    return open_folder(path, value_range, training=training)
 
 
 def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> LabelledData:
@@ -69,13 +71,15 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
 
 def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> LabelledData:
     """Number other data's classes as a trained network does. Raises DataError for classes that it does not know."""
-    unknown = [name for name in labelled.class_names if name not in class_names]
+    present = np.flatnonzero(np.bincount(labelled.targets, minlength=len(labelled.class_names)))
+    unknown = [labelled.class_names[number] for number in present if labelled.class_names[number] not in class_names]
     if unknown:
         raise DataError(
             f"{labelled.name} has classes that the network does not know: {listed(unknown)}; "
             f"it knows {listed(class_names)}"
         )
-    numbers = np.array([class_names.index(name) for name in labelled.class_names], dtype=np.int64)
+    place = {name: number for number, name in enumerate(class_names)}
+    numbers = np.array([place.get(name, -1) for name in labelled.class_names], dtype=np.int64)
     return replace(labelled, class_names=class_names, targets=numbers[labelled.targets])
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.data.custom import apply_custom
+from netwright.data.items import ready_item
 from netwright.data.transform import EvalTransform
 from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.errors import InputError, NetwrightError, WeightsError
@@ -70,7 +71,7 @@ class Predictor:
             pixels, places = [], []
             for place in range(start, min(start + batch_size, len(sources))):
                 try:
-                    pixels.append(torch.from_numpy(np.array(self.transform.decode(sources[place]))))
+                    pixels.append(self._pixels(sources[place]))
                     places.append(place)
                 except NetwrightError as error:
                     answers[place] = Prediction(names[place], self.bundle.task.class_names, error=str(error))
@@ -79,6 +80,17 @@ class Predictor:
                 for place, row in zip(places, probabilities, strict=True):
                     answers[place] = Prediction(names[place], self.bundle.task.class_names, row)
             yield from (answers[place] for place in sorted(answers))
+
+    def _pixels(self, source: Any) -> Tensor:
+        """Return one image as the store keeps it, (H, W, C); ready tensors, given as (H, W, C) too, as they are."""
+        if self.transform.kind == "ready" and isinstance(source, np.ndarray) and source.ndim >= 2:
+            ready = torch.from_numpy(np.array(source, dtype=np.float32))
+            return ready_item(ready if ready.ndim == 2 else ready.permute(2, 0, 1), self._ready_shape, 0)
+        return torch.from_numpy(np.array(self.transform.decode(source)))
+
+    @property
+    def _ready_shape(self) -> tuple[int, int, int]:
+        return (self.bundle.in_channels, *self.bundle.image_size)
 
     def finish(self, pixels: Tensor) -> Tensor:
         """Turn decoded pixels (B, H, W, C) into what the network takes, (B, C, H, W) float32."""

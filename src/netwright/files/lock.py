@@ -11,6 +11,21 @@ from filelock import FileLock, Timeout
 from netwright.errors import MachineError
 
 
+def is_locked(folder: Path) -> bool:
+    """Say whether a living process holds the folder."""
+    if not (folder / ".lock").exists():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False  # a folder that can't be written can't be trained in either
+    lock.release()
+    return False
+
+
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the folder for this process. Raises MachineError that names the process which holds it."""
@@ -20,9 +35,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        raise MachineError(
-            f"the folder {folder} is in use by {who}; wait for it, or choose another with --out"
-        ) from None
+        raise MachineError(f"the folder {folder} is in use by {who}; wait until it ends") from None
     try:
         owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield

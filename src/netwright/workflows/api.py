@@ -86,7 +86,7 @@ def _part_settings(name: str, part: Any) -> list[tuple[str, Any]]:
             return [("transform.normalize", part)]
         return [(f"transform.{key}", value) for key, value in dict(part).items()]
     if _is_object(part):
-        return [(name, {"name": "custom", "type": getattr(part, "__name__", type(part).__name__)})]
+        return [(f"{name}.name", "custom"), (f"{name}.type", getattr(part, "__name__", type(part).__name__))]
     if isinstance(part, str):
         return [(f"{name}.name", part)]
     return [(f"{name}.{key}", value) for key, value in dict(part).items()]

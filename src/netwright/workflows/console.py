@@ -1,6 +1,8 @@
 """The training's progress as text on standard error: a summary, one line an epoch, a bar where there is a terminal."""
 
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -14,17 +16,20 @@ class Console:
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         self.quiet = quiet
         self.stream = sys.stderr if json else sys.stdout
+        self.log: Path | None = None  # the run's log.txt, once there is a run
         self._bar: Any = None
         self._header = False
 
     def say(self, text: str = "") -> None:
         """Print a line of information."""
+        self._keep(text)
         if not self.quiet:
             self._close()
             print(text, file=self.stream, flush=True)
 
     def warn(self, text: str) -> None:
         """Print what the user should know even when quiet."""
+        self._keep(text)
         self._close()
         print(text, file=sys.stderr, flush=True)
 
@@ -64,6 +69,13 @@ class Console:
             f"{count:>9}  {val}  {record['train_accuracy']:9.2%}  {record['train_loss']:10.4f}  {record['lr']:8.2g}  "
             f"{duration(seconds):>7}{'  best' if best else ''}"
         )
+
+    def _keep(self, text: str) -> None:
+        """Add a line to the run's log, with the time."""
+        if self.log is not None and text:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            with self.log.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{now} {text}\n")
 
     def _close(self) -> None:
         if self._bar is not None:

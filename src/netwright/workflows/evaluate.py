@@ -71,6 +71,8 @@ def judge(own: Own, recipe: Recipe, prepared: PreparedData, predictor: Predictor
 
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe) -> PreparedData:
     """Open the run's data again, split as it was, and make sure that they are the same."""
+    if recipe.data.source.startswith("<") and own.data is None:
+        raise InputError(f"the data of {folder.path} were your own objects; give them again: nw.load(path, data=…)")
     split = msgspec.structs.replace(recipe.split, manifest=str(folder.split))
     prepared = open_prepared(recipe.replace(split=split), own)
     known = read_json(folder.data)["fingerprint"]

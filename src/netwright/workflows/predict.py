@@ -44,6 +44,9 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
         names = [str(place) for place in range(len(sources))]
     with opened(folder.path, own) as predictor:
         answers = list(predictor.predict(sources, names))
+    wrong = [answer for answer in answers if answer.error is not None]
+    if wrong and not is_path_list(images):  # a file may be damaged by accident, an array that does not fit is a mistake
+        raise DataError(f"image {wrong[0].source}: {wrong[0].error}")
     predictions: list[dict[str, Any]] = as_json(answers, top)["predictions"]
     return predictions
 

@@ -78,7 +78,7 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _repr_html_(self) -> str:
-        metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
+        metrics = self.metrics if self.folder.metrics.exists() else {}
         return history_html(self.history, metrics, str(self.path), best_epoch=self.best_epoch)
 
 

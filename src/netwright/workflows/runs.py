@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from netwright.files.lock import is_locked
 from netwright.runs.folder import HOME, RunFolder, find_run, read_json
 from netwright.runs.history import best_record, read_history
 
@@ -58,7 +59,7 @@ def _row(folder: RunFolder) -> dict[str, Any]:
         "name": folder.path.name,
         "path": str(folder.path),
         "state": _state(folder),
-        "data": recipe.data.source,
+        "data": _read(folder.data).get("name") or recipe.data.source,
         "model": recipe.model.name,
         "epochs": len(history),
         "best_epoch": best["epoch"] if best else None,
@@ -71,7 +72,7 @@ def _row(folder: RunFolder) -> dict[str, Any]:
 def _state(folder: RunFolder) -> str:
     state = str(_read(folder.state).get("state", "interrupted"))
     # a killed process leaves `running` behind, but not its lock
-    return "interrupted" if state == "running" and not (folder.path / ".lock-owner").exists() else state
+    return "interrupted" if state == "running" and not is_locked(folder.path) else state
 
 
 def _short(folder: RunFolder) -> dict[str, Any]:

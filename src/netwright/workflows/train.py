@@ -1,10 +1,11 @@
 """`netwright train`: labelled images -> a run with a bundle. The whole road, in the order it is walked."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.config.recipe import Recipe
-from netwright.errors import Interrupted, NetwrightError
+from netwright.errors import InputError, Interrupted, MachineError, NetwrightError
 from netwright.files.atomic import write_json
 from netwright.files.lock import folder_lock
 from netwright.runs.environment import describe_environment
@@ -34,13 +35,19 @@ def train_recipe(
     """
     folder = create_run(recipe, out, name or plan_name(recipe.data.source))
     write_json(folder.environment, describe_environment())
-    return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own(), plots=plots)
+    try:
+        return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own(), plots=plots)
+    except (InputError, MachineError):
+        if not folder.data.exists():  # refused before there was anything to keep: the same command can be tried again
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def run_training(
     folder: RunFolder, recipe: Recipe, *, test: bool, console: Console, own: Own, plots: bool = True
 ) -> "Run":
     """Train in a run's folder, from its checkpoint where it has one."""
+    console.log = folder.log
     keep_large_blocks()
     # torch is loaded only now: the folder and the recipe exist before it, and a typing mistake has been answered
     from netwright.workflows.run import Run
