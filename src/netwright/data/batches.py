@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from netwright.data.custom import apply_custom
+from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import as_picture, read_item, ready_item
 from netwright.data.prepare import PreparedData
 from netwright.errors import DataError, listed
@@ -89,16 +89,13 @@ class Batches:
         transform, custom = self.prepared.transform, self.prepared.custom
         pixels = self._pixels(rows, drawn)
         unit = False
-        if self.augment is not None or custom is not None:
-            if pixels.dtype != torch.uint8 and transform.kind != "ready":
-                pixels, unit = (
-                    transform.unit(pixels),
-                    True,
-                )  # black is 0 there, as random crops and rotations fill it in
-            if self.augment is not None:
-                pixels = self.augment(pixels, epoch, rows.to(pixels.device))
+        if self.augment is not None:
+            if pixels.dtype != torch.uint8:  # in [0, 1] black is 0, which random crops and rotations fill in
+                pixels, unit = transform.unit(pixels), True
+            pixels = self.augment(pixels, epoch, rows.to(pixels.device))
         if custom is not None:
-            return apply_custom(custom, transform.crop(pixels).cpu(), self.seed, drawn, rows).to(self.device)
+            cut = custom_input(transform, pixels, in_unit_range=unit)
+            return apply_custom(custom, cut, self.seed, drawn, rows).to(self.device)
         return transform.finish(pixels, in_unit_range=unit)
 
     def _pixels(self, rows: Tensor, drawn: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The user's own transform, one image at a time: (C, H, W) uint8 -> float tensor, random parts under a seed each."""
+"""The user's own transform, an image at a time: (C, H, W) uint8 or floats in [0, 1] -> floats; draws are seeded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,19 @@ import torch
 from torch import Tensor
 
 from netwright.data.items import seeded
+from netwright.data.transform import EvalTransform
 from netwright.errors import DataError
 from netwright.runtime.randomness import seed_of
 
 CustomTransform = Callable[[Tensor], Any]
+
+
+def custom_input(transform: EvalTransform, pixels: Tensor, in_unit_range: bool = False) -> Tensor:
+    """Return what the user's own transform is given of decoded pixels (B, H, W, C), in training as in serving.
+
+    The centre crop, on the CPU: uint8 as it is, other dtypes in [0, 1] unless `unit` has scaled them already."""
+    cut = transform.crop(pixels)
+    return (cut if in_unit_range or cut.dtype == torch.uint8 else transform.unit(cut)).cpu()
 
 
 def apply_custom(transform: CustomTransform, pixels: Tensor, seed: int, epoch: int, rows: Tensor) -> Tensor:

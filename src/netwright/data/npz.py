@@ -84,6 +84,8 @@ def _read_names(names: Array | None, path: Path) -> list[str] | None:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
+    if path.is_file() and not zipfile.is_zipfile(path):
+        return f"{path} is damaged or not an .npz file (it is no archive); save it again with numpy.savez"
     if "allow_pickle" in str(error) or "Object arrays" in str(error):
         return f"{path} holds Python objects, which could run code; save arrays of numbers and text (no dtype=object)"
     if isinstance(error, PermissionError):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from netwright.config.recipe import Recipe
-from netwright.data.custom import CustomTransform, apply_custom
+from netwright.data.custom import CustomTransform, apply_custom, custom_input
 from netwright.data.fingerprint import fingerprint, split_fingerprint
 from netwright.data.items import read_item, ready_item
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
@@ -118,7 +118,7 @@ def _finish(
             raise DataError(
                 "your own Dataset draws at random itself; put your transform into it, or leave one of them out"
             )
-        pixels = final.crop(first if first.dtype == torch.uint8 else final.unit(first))
+        pixels = custom_input(final, first)
         made = apply_custom(custom, pixels, recipe.training.seed, 0, torch.from_numpy(rows["train"][:1]))
         shape = (made.shape[1], made.shape[2], made.shape[3])
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.data.custom import apply_custom
+from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import ready_item
 from netwright.data.transform import EvalTransform
 from netwright.deployment.bundle import Bundle, load_bundle
@@ -95,7 +95,7 @@ class Predictor:
     def finish(self, pixels: Tensor) -> Tensor:
         """Turn decoded pixels (B, H, W, C) into what the network takes, (B, C, H, W) float32."""
         if self.own_transform is not None:
-            cut = self.transform.crop(pixels)
+            cut = custom_input(self.transform, pixels)
             return apply_custom(self.own_transform, cut, 0, 0, torch.arange(len(cut)))
         return self.transform.finish(pixels)
 

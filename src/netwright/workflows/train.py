@@ -10,6 +10,7 @@ from netwright.files.atomic import write_json
 from netwright.files.lock import folder_lock
 from netwright.runs.environment import describe_environment
 from netwright.runs.folder import RunFolder, create_run
+from netwright.runs.history import read_history
 from netwright.runtime.allocator import keep_large_blocks
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
@@ -38,7 +39,8 @@ def train_recipe(
     try:
         return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own(), plots=plots)
     except (InputError, MachineError):
-        if not folder.data.exists():  # refused before there was anything to keep: the same command can be tried again
+        # refused before anything was trained: there is nothing to keep, and the same command can be tried again
+        if not read_history(folder.history) and not any(folder.checkpoints.iterdir()):
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
