@@ -62,6 +62,35 @@ def test_the_mnist_family_is_read_as_torchvision_does(tmp_path: Path, ending: st
         assert data.class_names == tuple(getattr(torchvision.datasets, folder).classes)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder", "found"),
+    [
+        ("fashion-mnist", "FashionMNIST", True),
+        ("fashion-mnist", "fashion_mnist", True),
+        ("fashion-mnist", "MNIST", False),
+        ("fashion-mnist", "data", False),
+        ("kmnist", "FashionMNIST", False),
+        ("mnist", "data", True),
+        ("mnist", "MNIST", True),
+        ("mnist", "FashionMNIST", False),
+        ("mnist", "kmnist", False),
+    ],
+)
+def test_files_without_a_familys_name_are_not_taken_for_another_familys(
+    tmp_path: Path, name: str, folder: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names are the same in all of them: the folder tells."""
+    monkeypatch.setattr(named, "_download", lambda *_: (_ for _ in ()).throw(MachineError("no network")))
+    root = tmp_path / folder
+    write_family(root / "raw", {"train": "train", "test": "t10k"}, np.arange(30) % 10, "")
+    for place in (root, root / "raw"):
+        if found:
+            assert len(open_data(Data(source=name, root=str(place)))) == 60
+        else:
+            with pytest.raises(MachineError):
+                open_data(Data(source=name, root=str(place)))
+
+
 def test_emnist_letters_are_upright_and_start_at_a(tmp_path: Path) -> None:
     targets = np.arange(52) % 26 + 1
     stems = {split: f"emnist-letters-{split}" for split in ("train", "test")}

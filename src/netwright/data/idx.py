@@ -5,6 +5,8 @@ then the values (LeCun, http://yann.lecun.com/exdb/mnist/)."""
 
 import gzip
 import math
+import os
+import re
 import zlib
 from pathlib import Path
 
@@ -17,7 +19,9 @@ FAMILY = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 
 def find_idx(name: str, root: Path) -> dict[str, tuple[Path, Path]] | None:
-    """Return split -> (images, labels) below `root`, in torchvision's layout or directly in it; None if incomplete."""
+    """Return split -> (images, labels) below `root`, in torchvision's layout or directly in it; None if incomplete.
+
+    The files of MNIST, FashionMNIST and KMNIST have the same names: without that layout the folder's name decides."""
     emnist = name.removeprefix("emnist-") if name.startswith("emnist-") else None
     folder = "EMNIST" if emnist else FAMILY.get(name)
     if folder is None:
@@ -27,7 +31,8 @@ def find_idx(name: str, root: Path) -> dict[str, tuple[Path, Path]] | None:
         if emnist
         else {"train": "train", "test": "t10k"}
     )
-    for place in (root / folder / "raw", root / "raw", root):
+    directly = (root / "raw", root) if emnist or _named_for(name, root) else ()
+    for place in (root / folder / "raw", *directly):
         found = {
             split: (
                 _packed_or_not(place, f"{stem}-images-idx3-ubyte"),
@@ -39,6 +44,16 @@ def find_idx(name: str, root: Path) -> dict[str, tuple[Path, Path]] | None:
         if len(pairs) == len(stems):
             return pairs
     return None
+
+
+def _named_for(name: str, root: Path) -> bool:
+    """Say whether a folder (of a folder raw/, the one around it) is named for a set; mnist takes any but another's."""
+    absolute = Path(os.path.abspath(root))
+    named = absolute.parent.name if absolute.name == "raw" else absolute.name
+    plain = re.sub(r"[-_ ]", "", named).lower()
+    if name == "mnist":
+        return plain not in {folder.lower() for other, folder in FAMILY.items() if other != "mnist"}
+    return plain == FAMILY[name].lower()
 
 
 def _packed_or_not(folder: Path, name: str) -> Path | None:
