@@ -207,6 +207,12 @@ def test_items_drawn_at_random_depend_on_seed_epoch_and_row_alone(floats: bool) 
     assert prepared.input_shape == ((2, 5, 4) if floats else (3, 9, 8))
 
 
+def test_ready_tensors_are_not_augmented() -> None:
+    """Their numbers may mean anything, normalised ones have no black: an augmentation would spoil them silently."""
+    with pytest.raises(RecipeError, match=r"`augmentation` .*horizontal_flip.*put .* into your Dataset"):
+        prepared_of(Noisy(True), augmentation=["horizontal_flip"])
+
+
 def test_computed_statistics_of_random_items_are_refused() -> None:
     with pytest.raises(RecipeError, match="at random"):
         prepared_of(Noisy(False))

@@ -16,7 +16,7 @@ from netwright.data.normalize import choose_normalization
 from netwright.data.resize import store_size
 from netwright.data.store import Scan, Store, build_pixels, scan
 from netwright.data.transform import EvalTransform
-from netwright.errors import DataError, listed
+from netwright.errors import DataError, RecipeError, listed
 
 DEFAULT_SIZE = 224
 
@@ -42,7 +42,8 @@ def prepare(
 
     `transform` is the user's own (see `custom.apply_custom`): it takes the place of scaling and normalising.
     Raises DataError for bad images (all of them listed) unless `data.on_bad_image` is skip, then they are left out with
-    a notice; RecipeError when `transform.normalize` does not fit the images' channels."""
+    a notice; RecipeError when `transform.normalize` does not fit the images' channels, or ready tensors are to be
+    augmented."""
     if isinstance(labelled.images, ItemImages) and labelled.images.kind == "ready":
         return _prepare_ready(labelled, rows, recipe, transform)
     used = np.sort(np.concatenate(list(rows.values())))
@@ -132,9 +133,14 @@ def _finish(
 def _prepare_ready(
     labelled: LabelledData, rows: dict[str, Rows], recipe: Recipe, custom: CustomTransform | None
 ) -> PreparedData:
-    """Float tensors of the user's own data set: nothing is decoded, resized or normalised."""
+    """Float tensors of the user's own data set: nothing is decoded, resized, normalised or augmented."""
     if custom is not None:
         raise DataError("your Dataset gives float tensors, which are taken as they are; apply your transform in it")
+    if recipe.augmentation:
+        raise RecipeError(
+            f"`augmentation` has {listed(part.name for part in recipe.augmentation)} and your Dataset gives float "
+            "tensors, which are taken as they are; put it into your Dataset, or let that give PIL or uint8 images"
+        )
     assert isinstance(labelled.images, ItemImages)
     first = ready_item(read_item(labelled.images, int(rows["train"][0]), 0, 0), None, int(rows["train"][0]))
     height, width, channels = first.shape
