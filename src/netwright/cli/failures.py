@@ -31,7 +31,8 @@ def explain_failure(error: BaseException, run: Path | None) -> int:
         return _say(f"error: {_usage(error)}\nSee: {path} --help", BAD_INPUT)
     if isinstance(error, click.ClickException):
         return _say(f"error: {_sentence(error.format_message())}", BAD_INPUT)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    too_big = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's words on a CPU
+    if too_big or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         what = "not enough memory; try a smaller --batch-size or --image-size, or another --device"
         return _say(f"error: {what}", ENVIRONMENT)
     if isinstance(error, OSError) and error.errno in _REFUSALS:

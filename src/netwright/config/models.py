@@ -17,6 +17,7 @@ class Model(Part, frozen=True, kw_only=True):
     """What every network has: where its first weights come from."""
 
     kind: ClassVar[str] = "model"
+    weights: Literal["none"] = "none"
 
 
 class Linear(Model, frozen=True, kw_only=True):

@@ -56,12 +56,15 @@ class Data(Section, frozen=True, kw_only=True):
     channels: Literal[1, 3] | None = None
     value_range: tuple[float, ...] | None = None
     on_bad_image: Literal["fail", "skip"] = "fail"
+    group_by: str | None = None
 
     def check(self, where: str) -> None:
         if isinstance(self.image_size, tuple) and len(self.image_size) != 2:
             raise RecipeError(
                 f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
             )
+        if self.group_by is not None:
+            raise RecipeError(f"`{where}.group_by` is {self.group_by!r}; groups can't be kept together yet: omit it")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             raise RecipeError(f"`{where}.classes` names a class twice: {listed(self.classes)}; name each once")
         if self.classes is not None and len(self.classes) < 2:
@@ -140,9 +143,9 @@ class Runtime(Section, frozen=True, kw_only=True):
     exact: bool = False
 
     def check(self, where: str) -> None:
-        kind = self.device.split(":")[0]
-        if kind not in ("auto", "cpu", "cuda", "mps"):
-            known = ("auto", "cpu", "cuda", "mps")
+        known = ("auto", "cpu", "cuda", "mps")
+        kind, _, number = self.device.partition(":")
+        if kind not in known or (number and not (kind == "cuda" and number.isdecimal())) or self.device.endswith(":"):
             raise RecipeError(f"`{where}.device` is {self.device!r}{did_you_mean(kind, known)}; known: {listed(known)}")
         if self.exact and self.precision == "bf16":
             raise RecipeError(f"`{where}.exact` computes in fp32 and `{where}.precision` is bf16; give up one of them")
@@ -214,7 +217,7 @@ def check_recipe(recipe: Recipe) -> None:
     """Raise RecipeError for parts that are each right and do not go together."""
     wanted = output_for(recipe.criterion)
     given = getattr(recipe.model, "output", None)
-    if isinstance(recipe.criterion, CustomCriterion) or given in (None, wanted):
+    if given in (None, wanted) or (isinstance(recipe.criterion, CustomCriterion) and given == "log_probabilities"):
         pass
     elif isinstance(recipe.criterion, CrossEntropy) and given == "log_probabilities":
         pass  # redundant and harmless: log_softmax of log-probabilities is the identity

@@ -1,5 +1,6 @@
 """The predictor: a bundle in memory, from picture to label. Evaluation and prediction both go through it."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,14 @@ class Predictor:
         return self.transform.finish(pixels)
 
 
+def own_copy(model: nn.Module) -> nn.Module:
+    """Copy the user's network; one that can't be copied (it holds handles or tensors with a history) is used itself."""
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError):
+        return model
+
+
 def load_predictor(
     folder: Path, machine: Machine, *, model: nn.Module | None = None, transform: Any = None
 ) -> Predictor:
@@ -112,12 +121,16 @@ def load_predictor(
         raise InputError(f"the network of {folder} is your own {kind}; give it again: nw.load(path, model={kind}())")
     if bundle.transform.kind == "custom" and transform is None:
         raise InputError(f"the transform of {folder} is your own; give it again: nw.load(path, transform=…)")
-    network = model or build_model(
-        bundle.model,
-        in_channels=bundle.in_channels,
-        image_size=bundle.image_size,
-        num_outputs=bundle.task.num_outputs,
-        output=bundle.task.output,
+    network = (
+        own_copy(model)
+        if model is not None
+        else build_model(
+            bundle.model,
+            in_channels=bundle.in_channels,
+            image_size=bundle.image_size,
+            num_outputs=bundle.task.num_outputs,
+            output=bundle.task.output,
+        )
     )
     try:
         network.load_state_dict(weights, strict=True)

@@ -71,4 +71,8 @@ def explained(path: Path, num_bytes: int) -> Iterator[None]:
             raise MachineError(
                 f"{path} can't be written ({error.strerror}); choose another folder with --out"
             ) from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise MachineError(
+                f"the name {str(path)[:60]}… is too long for this system; choose a shorter one"
+            ) from None
         raise

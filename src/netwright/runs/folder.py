@@ -62,6 +62,12 @@ class RunFolder:
     def bundle(self) -> Path:
         return self.path / "bundle"
 
+    def finished_bundle(self) -> Path:
+        """Return the bundle. Raises InputError when the run has not come to its end yet."""
+        if not self.bundle.exists():
+            raise InputError(f"{self.path} has no bundle yet: it is not finished; netwright resume {self.path}")
+        return self.bundle
+
     @property
     def plots(self) -> Path:
         return self.path / "plots"

@@ -140,10 +140,11 @@ def applied(machine: Machine) -> Iterator[None]:
     """Apply threads and determinism, and put them and torch's random state back at the end."""
     old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     old_benchmark, old_tf32 = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
+    old_conv_tf32 = torch.backends.cudnn.allow_tf32
     torch.set_num_threads(machine.threads)
     _set_deterministic(machine.exact)
     torch.backends.cudnn.benchmark = not machine.exact
-    torch.backends.cuda.matmul.allow_tf32 = not machine.exact
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not machine.exact
     if machine.exact and machine.device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     try:
@@ -153,3 +154,4 @@ def applied(machine: Machine) -> Iterator[None]:
         torch.set_num_threads(old[0])
         _set_deterministic(old[1])
         torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32 = old_benchmark, old_tf32
+        torch.backends.cudnn.allow_tf32 = old_conv_tf32

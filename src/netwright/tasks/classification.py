@@ -65,7 +65,8 @@ def build_batch_loss(
         return lambda outputs, targets: (binary(outputs[:, 0].float(), targets.float()), len(targets))
     if not isinstance(criterion, (CrossEntropy, Nll)):
         raise RecipeError(
-            "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=your_function)"
+            "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=…), "
+            "and nw.load(…, criterion=…) later"
         )
     weights = _class_weights(criterion.class_weights, class_counts)
     weights = None if weights is None else weights.to(device)

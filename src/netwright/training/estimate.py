@@ -19,7 +19,10 @@ def estimate_seconds(state: TrainingState, plan: Plan) -> float | None:
     optimizer, which can't be copied safely."""
     if isinstance(plan.recipe.optimizer, CustomOptimizer):
         return None
-    model = copy.deepcopy(state.model).train()
+    try:
+        model = copy.deepcopy(state.model).train()
+    except (RuntimeError, TypeError):  # a module may hold what can't be copied, and train well for all that
+        return None
     optimizer = build_optimizer(plan.recipe.optimizer, model.parameters(), fused=not plan.machine.exact)
     batch = plan.train.batch(1, 0)
     seconds = []

@@ -137,11 +137,12 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
 def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> None:
     """Change the weights by the gradients that were gathered since the last update."""
     training = plan.recipe.training
-    gradients = [p.grad for g in state.optimizer.param_groups for p in g["params"] if p.grad is not None]
-    if training.accumulation_steps > 1:
-        torch._foreach_div_(gradients, group_weight)
-    if training.clip_norm is not None:
-        nn.utils.clip_grad_norm_([p for g in state.optimizer.param_groups for p in g["params"]], training.clip_norm)
+    if training.accumulation_steps > 1 or training.clip_norm is not None:
+        parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+        if training.accumulation_steps > 1:
+            torch._foreach_div_([p.grad for p in parameters if p.grad is not None], group_weight)
+        if training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, training.clip_norm)
     set_lr(state, plan)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
@@ -150,8 +151,12 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
 
 def set_lr(state: TrainingState, plan: Plan) -> None:
     """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with."""
-    total = plan.steps_per_epoch * plan.recipe.training.epochs
-    position = Position(state.progress.step, plan.steps_per_epoch, total, state.history, plan.recipe.training.monitor)
+    training = plan.recipe.training
+    # from epoch and batch and not from the count of updates: an epoch that was cut by the clock is behind with those
+    done = math.ceil(state.progress.batch / training.accumulation_steps) - 1
+    step = (state.progress.epoch - 1) * plan.steps_per_epoch + done
+    total = plan.steps_per_epoch * training.epochs
+    position = Position(step, plan.steps_per_epoch, total, state.history, training.monitor)
     factor = lr_factor(plan.recipe.lr_scheduler, position)
     for group in state.optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
@@ -184,10 +189,14 @@ def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, va
 
 
 def val_numbers(validation: Outputs, plan: Plan) -> dict[str, float]:
-    """Return val loss, val accuracy and the user's own metrics."""
+    """Return val loss, val accuracy and the user's own metrics. Raises WorkFailed when one is not finite."""
     numbers = {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
     for name, metric in plan.metrics.items():
         numbers[f"val_{name}"] = float(metric(validation.log_probabilities, validation.targets))
+    for name, number in numbers.items():
+        if not math.isfinite(number):  # neither JSON nor the choice of the best epoch knows what to do with it
+            why = "lower the lr" if name == "val_loss" else "let the metric give a finite number in every epoch"
+            raise WorkFailed(f"{name} is {number}; {why}")
     return numbers
 
 
@@ -212,9 +221,11 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
     training, progress = plan.recipe.training, state.progress
     every = training.eval_every_steps
     if every is not None and progress.step % every == 0 and plan.val is not None:
+        progress.epoch_seconds += clock.lap()
         numbers: dict[str, Any] = {"step": progress.step, "train_loss": state.sums.mean_loss}
         progress.evaluations.append(numbers | val_numbers(validate(state.model, plan), plan))
         state.model.train()
+        clock.lap()
     if clock.time_is_up():
         progress.finished = "time"
     if plan.folder is not None and clock.since_checkpoint() >= training.checkpoint_seconds:

@@ -19,7 +19,9 @@ def announce(folder: RunFolder, console: Console, plan: Plan, prepared: Prepared
         console.say(f"         {notice}")
     _say_network(console, plan, state)
     _say_training(console, plan, state)
-    going_on = f", goes on in epoch {state.progress.epoch}" if state.progress.step else ""
+    going_on = (
+        f", goes on in epoch {state.progress.epoch}" if state.progress.step and not state.progress.finished else ""
+    )
     console.say(f"run      {folder.path}{going_on}")
 
 

@@ -1,12 +1,13 @@
 """`nw.train` and its kin: the same workflows with keyword arguments, taking names or the user's own objects."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from netwright.config.overrides import SHORT_NAMES, override
 from netwright.config.recipe import PARTS, SECTIONS, Recipe, build_recipe
-from netwright.errors import RecipeError, did_you_mean
+from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.workflows import resume as resume_workflow
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
@@ -41,6 +42,9 @@ def train(
     own_parts = {name: part for name, part in chosen.items() if _is_object(part)}
     pairs = [pair for name, part in chosen.items() if part is not None for pair in _part_settings(name, part)]
     pairs += [pair for name, value in settings.items() for pair in _settings(name, value)]
+    for metric in metrics or {}:
+        if metric in ("loss", "accuracy", "seconds"):
+            raise RecipeError(f"the metric's name {metric!r} is taken; call it something else")
     own = Own(data=None if _is_named(data) else data, metrics=metrics or {}, on_epoch=on_epoch, **own_parts)
     if isinstance(data, Recipe):
         recipe = build_recipe(override(data.to_mapping(), pairs))
@@ -65,7 +69,13 @@ def resume(
 ) -> Run:
     """Go on with a run; the user's own objects (`model`, `data`, …) must be given again."""
     path = run.path if isinstance(run, Run) else run
-    given = run.own if isinstance(run, Run) and not own else Own(**own)
+    known = [field.name for field in dataclasses.fields(Own)]
+    for name in own:
+        if name not in known:
+            raise RecipeError(
+                f"resume() has no argument {name!r}{did_you_mean(name, known)}; own parts: {listed(known)}"
+            )
+    given = dataclasses.replace(run.own if isinstance(run, Run) else Own(), **own)
     return resume_workflow.resume(path, epochs=epochs, console=Console(quiet), own=given)
 
 
@@ -82,7 +92,7 @@ def _part_settings(name: str, part: Any) -> list[tuple[str, Any]]:
     if name == "transform":
         if _is_object(part):
             return [("transform.normalize", "custom")]
-        if isinstance(part, str):
+        if not isinstance(part, Mapping):
             return [("transform.normalize", part)]
         return [(f"transform.{key}", value) for key, value in dict(part).items()]
     if _is_object(part):

@@ -3,6 +3,7 @@
 import msgspec
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from netwright.config.models import CustomModel
 from netwright.config.recipe import Recipe
@@ -11,6 +12,7 @@ from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, split_rows
+from netwright.deployment.predictor import own_copy
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models import build_model
 from netwright.runs.folder import RunFolder
@@ -66,7 +68,7 @@ def build_plan(
 
 def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Machine) -> Batches:
     """Return a split's batches for evaluation: bigger than in training, since no gradients are kept."""
-    size = max(recipe.training.batch_size, 256)
+    size = max(recipe.training.batch_size, min(256, 4 * recipe.training.batch_size))
     return Batches(prepared, split, batch_size=size, device=machine.device)
 
 
@@ -86,12 +88,36 @@ def build_state(
             num_outputs=task.num_outputs,
             output=task.output,
         )
+    else:
+        model = own_copy(model)  # the user's object stays as it was given: a second run begins where the first did
     model = model.to(machine.device).to(memory_format=machine.memory_format)
+    if recipe.training.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
+        raise RecipeError("`training.batch_size` is 1 and the network has batch norm, which needs two; raise it")
     if own.optimizer is not None:
         optimizer = own.optimizer(model.parameters())
     else:
         optimizer = build_optimizer(recipe.optimizer, model.parameters(), fused=not machine.exact)
     return TrainingState(model, optimizer, Sums.zero(machine.device))
+
+
+def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:
+    """Try the user's own network and criterion on two images, before the first step and not after the last.
+
+    Raises RecipeError when the outputs are not (B, num_outputs) or the loss is not one number."""
+    batch = plan.train.batch(1, 0)
+    images, targets = plan.machine.arrange(batch.images[:2]), batch.targets[:2]
+    state.model.eval()
+    with torch.no_grad():
+        outputs = state.model(images)
+        shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        if shape != (len(images), task.num_outputs):
+            raise RecipeError(
+                f"the network gives {shape} for {tuple(images.shape)}; expected {(len(images), task.num_outputs)}, one "
+                "number a class: change its last layer"
+            )
+        loss = plan.batch_loss(outputs, targets)[0]
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        raise RecipeError("the criterion does not give one number; expected the mean over the batch (reduction='mean')")
 
 
 def check_monitor(recipe: Recipe, plan: Plan) -> None:

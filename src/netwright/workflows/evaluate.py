@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData, prepare_like
@@ -21,7 +22,7 @@ from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_batch_loss
-from netwright.workflows.build import count_classes, eval_batches, open_prepared
+from netwright.workflows.build import eval_batches, open_prepared
 from netwright.workflows.own import Own
 
 
@@ -42,25 +43,45 @@ def evaluate_run(
         recipe = recipe.replace(data=msgspec.structs.replace(recipe.data, root=data_root))
     machine = choose_machine(recipe.runtime)
     with applied(machine):
-        predictor = load_predictor(folder.bundle, machine, model=own.model, transform=own.transform)
-        prepared = _other_data(own, recipe, data, predictor) if data is not None else _own_data(folder, own, recipe)
-        name = "other" if data is not None else split
-        rows_of = "test" if data is not None else split
+        predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
+        if data is None:
+            prepared = _own_data(folder, own, recipe)
+        else:
+            prepared = _other_data(own, recipe, data, predictor)
+            split = _split_of_other(folder, prepared)
+        rows_of = "test" if split == "other" else split
         if rows_of not in prepared.rows:
             raise InputError(f"{folder.path} has no {split} split; it has: {listed(prepared.rows)}")
         prepared = dataclasses.replace(prepared, transform=predictor.transform)
-        metrics = judge(own, recipe, prepared, predictor, rows_of)
-    result = {"run": str(folder.path), "split": name, "epoch": predictor.bundle.epoch, "metrics": metrics}
-    if data is None:
-        result |= _keep(folder, split, metrics, prepared)
+        metrics = judge(folder, own, recipe, prepared, predictor, rows_of)
+    result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
+    if split == "test":  # first of all: a number that is seen is a look
+        fingerprint = prepared.split_fingerprints["test"]
+        result["looks"] = record_look(folder.path, fingerprint, metrics["accuracy"], sha256_file(folder.recipe))
+    if split != "other":
+        result["plot"] = _keep(folder, split, metrics, prepared)
     return result
 
 
-def judge(own: Own, recipe: Recipe, prepared: PreparedData, predictor: Predictor, split: str) -> dict[str, Any]:
-    """Run the bundle's network over a split."""
+def _split_of_other(folder: RunFolder, prepared: PreparedData) -> str:
+    """Say what other data are: the run's own sealed `test`, or `other`. Raises InputError for what it trained on."""
+    known = read_json(folder.data)
+    if prepared.split_fingerprints["test"] == known["split_fingerprints"].get("test"):
+        return "test"
+    if prepared.fingerprint == known["fingerprint"]:
+        raise InputError(
+            f"these are the data that {folder.path} was trained on, its train split included; use --split val, or test"
+        )
+    return "other"
+
+
+def judge(
+    folder: RunFolder, own: Own, recipe: Recipe, prepared: PreparedData, predictor: Predictor, split: str
+) -> dict[str, Any]:
+    """Run the bundle's network over a split; balanced class weights are those of the run's train split."""
     machine = predictor.machine
     task = predictor.bundle.task
-    counts = count_classes(prepared, "train" if "train" in prepared.rows else split)
+    counts = torch.tensor(list(read_json(folder.data)["counts"]["train"].values()))
     batch_loss = build_batch_loss(recipe.criterion, counts, machine.device, own.criterion)
     batches = eval_batches(prepared, split, recipe, machine)
     outputs = run_network(predictor.network, batches.epoch(0), task, batch_loss, machine)
@@ -95,16 +116,12 @@ def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> Pr
     return prepare_like(labelled, {"test": rows}, predictor.transform, own.transform)
 
 
-def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData) -> dict[str, Any]:
-    """Write the metrics and the plot into the run; count a look at the test split."""
+def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData) -> str:
+    """Write the metrics and the confusion matrix into the run; return the picture's path."""
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
     write_json(folder.metrics, known | {split: metrics})
     folder.plots.mkdir(exist_ok=True)
     plot = folder.plots / f"confusion-{split}.png"
     title = f"{folder.path.name}: {split}"
     plot_confusion(metrics["confusion_matrix"], prepared.labelled.class_names, plot, title=title)
-    kept: dict[str, Any] = {"plot": str(plot)}
-    if split == "test":
-        fingerprint = prepared.split_fingerprints["test"]
-        kept["looks"] = record_look(folder.path, fingerprint, metrics["accuracy"], sha256_file(folder.recipe))
-    return kept
+    return str(plot)

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the first asks the training to stop after its step, the second stops at once."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ class StopSwitch:
         if self.on:
             raise KeyboardInterrupt
         self.on = True
+        print("stopping after this step; again to stop at once", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
     folder = None if lone else find_run(run)
     machine = choose_machine(folder.read_recipe().runtime if folder else Runtime())
     with applied(machine):
-        bundle = folder.bundle if folder else Path(run)
+        bundle = folder.finished_bundle() if folder else Path(run)
         yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError
 from netwright.report.notebook import history_html
@@ -10,7 +12,7 @@ from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import Record, best_record, read_history
 from netwright.workflows.evaluate import evaluate_run
 from netwright.workflows.own import Own
-from netwright.workflows.predict import predict_images
+from netwright.workflows.predict import opened, predict_images
 
 
 class Run:
@@ -59,6 +61,13 @@ class Run:
         probability and the `top` likeliest probabilities."""
         return predict_images(self.folder, self.own, images, top=top)
 
+    def network(self) -> nn.Module:
+        """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.
+
+        It takes images (B, C, H, W) that the bundle's transform has normalised."""
+        with opened(self.path, self.own) as predictor:
+            return predictor.network
+
     def result(self) -> dict[str, Any]:
         """Return what `netwright train --json` prints."""
         metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
@@ -82,6 +91,6 @@ class Run:
         return history_html(self.history, metrics, str(self.path), best_epoch=self.best_epoch)
 
 
-def load(path: str | Path, *, model: Any = None, transform: Any = None, data: Any = None) -> Run:
+def load(path: str | Path, *, model: Any = None, transform: Any = None, criterion: Any = None, data: Any = None) -> Run:
     """Open a run by its folder or name; own objects must be given again. Raises InputError if there is none."""
-    return Run(find_run(path), Own(model=model, transform=transform, data=data))
+    return Run(find_run(path), Own(model=model, transform=transform, criterion=criterion, data=data))

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 
+import msgspec
 from torch import nn
 
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.splits import manifest
-from netwright.errors import DataError
+from netwright.errors import DataError, InputError
 from netwright.files.atomic import write_json
+from netwright.runs.environment import describe_environment
 from netwright.runs.events import EventWriter
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import Record, best_record, rewrite_history
-from netwright.runtime.machine import applied, choose_machine
+from netwright.runtime.machine import Machine, applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.checkpoint import has_checkpoint, load_checkpoint
 from netwright.training.fit import fit, why_finished
@@ -22,6 +24,7 @@ from netwright.workflows.build import (
     build_plan,
     build_state,
     check_monitor,
+    check_own,
     count_classes,
     open_prepared,
     resolve,
@@ -32,26 +35,46 @@ from netwright.workflows.own import Own
 from netwright.workflows.results import write_results
 
 
-def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, plots: bool = True) -> None:
+def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots: bool, test: bool) -> None:
     """Train a run from where it stands to its end. Raises Interrupted when asked to stop."""
     machine = choose_machine(recipe.runtime)
-    with stop_switch() as switch, applied(machine):
-        prepared = open_prepared(recipe, own)
+    note_sitting(folder, machine)
+    with applied(machine):
+        prepared = open_prepared(_with_own_split(recipe, folder), own)
+        if test and "test" not in prepared.rows:
+            raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         recipe = resolve(recipe, prepared, machine)
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         keep_data(folder, recipe, prepared)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
         state = build_state(recipe, prepared, task, machine, own)
         check_monitor(recipe, plan)
+        if own.model is not None or own.criterion is not None:
+            check_own(plan, state, task)
         if has_checkpoint(folder.checkpoints):
             for notice in load_checkpoint(folder.checkpoints, state):
                 console.warn(notice)
             state.progress.finished = still_finished(state.progress, recipe)
         rewrite_history(folder.history, state.history)
         announce(folder, console, plan, prepared, state)
-        with EventWriter(folder.events, state.history) as events:
+        with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
             fit(state, plan, Watcher(console, switch, own, events, recipe))
         write_results(folder, plan, prepared, state, task, plots)
+
+
+def note_sitting(folder: RunFolder, machine: Machine) -> None:
+    """Write into environment.json on what the run computes, and from where it was resumed."""
+    environment = read_json(folder.environment) if folder.environment.exists() else describe_environment()
+    if "device" in environment:
+        environment.setdefault("resumed", []).append(describe_environment())
+    write_json(folder.environment, environment | {"device": machine.describe()})
+
+
+def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
+    """On resume the splits are the ones that the run has already, whatever became of where they came from."""
+    if not folder.split.exists():
+        return recipe
+    return recipe.replace(split=msgspec.structs.replace(recipe.split, manifest=str(folder.split)))
 
 
 def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:

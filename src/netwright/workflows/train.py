@@ -58,7 +58,7 @@ def run_training(
     with folder_lock(folder.path):
         note_state(folder, "running")
         try:
-            sit(folder, recipe, console, own, plots)
+            sit(folder, recipe, console, own, plots=plots, test=test)
         except Interrupted as stop:
             note_state(folder, "interrupted", str(stop))
             console.warn(f"{stop}; netwright resume {folder.path} goes on from there")
