@@ -136,7 +136,7 @@ def _from_datasets(name: str, parts: Mapping[str, Any]) -> LabelledData:
             raise DataError(f"the {split} data set is empty; expected at least one item")
     names = getattr(parts.get("train", next(iter(parts.values()))), "classes", None)
     known = tuple(str(item) for item in names) if isinstance(names, (list, tuple)) else None
-    labelled = join_items(name, dict(parts), known)
+    labelled = join_items(name, dict(parts), known, trusted=False)
     assert isinstance(labelled.images, ItemImages)
     kind = kind_of_items(labelled.images, [int(rows[0]) for rows in labelled.given.values()])
     images = ItemImages(labelled.images.datasets, labelled.images.places, kind)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from netwright.config.datasets import NAMED_SETS
-from netwright.data.arrays import assemble_arrays, check_targets
+from netwright.data.arrays import assemble_arrays
 from netwright.data.idx import find_idx, read_idx
+from netwright.data.item_targets import item_targets
 from netwright.data.labelled import SPLITS, Array, ItemImages, LabelledData, Rows
 from netwright.data.npz import open_npz
 from netwright.errors import DataError, MachineError
@@ -181,16 +182,18 @@ def _array_part(name: str, dataset: Any) -> tuple[Array, Rows]:
 
 
 def join_items(
-    name: str, datasets: dict[str, Any], names: tuple[str, ...] | None, *, parallel: bool = False, kind: str = "fixed"
+    name: str, datasets: dict[str, Any], names: tuple[str, ...] | None, *, parallel: bool = False, trusted: bool = True
 ) -> LabelledData:
-    """Make labelled data of map-style data sets by split. Raises DataError when targets are not class numbers."""
+    """Make labelled data of map-style data sets by split; `trusted` ones keep lists of targets that their items have.
+
+    Raises DataError when targets are not class numbers."""
     targets: list[Rows] = []
     places: list[Rows] = []
     given: dict[str, Rows] = {}
     ordered = {split: datasets[split] for split in (*SPLITS, "all") if split in datasets}
     start = 0
     for part, (split, dataset) in enumerate(ordered.items()):
-        found = _item_targets(dataset, f"{name}, {split}")
+        found = item_targets(dataset, f"{name}, {split}", trusted=trusted)
         targets.append(found)
         places.append(np.stack([np.full(len(found), part), np.arange(len(found))], axis=1).astype(np.int64))
         given[split] = np.arange(start, start + len(found), dtype=np.int64)
@@ -200,30 +203,8 @@ def join_items(
     return LabelledData(
         name=name,
         class_names=known,
-        images=ItemImages(tuple(ordered.values()), np.concatenate(places), kind, parallel),
+        images=ItemImages(tuple(ordered.values()), np.concatenate(places), parallel=parallel),
         targets=np.concatenate(targets),
         sample_names=[f"{split}/{row}" for split, rows in given.items() for row in range(len(rows))],
         given=given,
     )
-
-
-def _item_targets(dataset: Any, where: str) -> Rows:
-    """Find all targets without reading images where the data set keeps a list, else read every item once."""
-    found: Any = None
-    for attribute in ("targets", "labels", "_labels", "y", "_samples", "samples"):
-        kept = getattr(dataset, attribute, None)
-        if kept is not None and not callable(kept) and len(kept) == len(dataset):
-            found = [item[1] for item in kept] if attribute.endswith("samples") else kept
-            break
-    if found is None or getattr(dataset, "target_transform", None) is not None:
-        found = [_target_of(dataset[index], where) for index in range(len(dataset))]
-    numbers = check_targets(np.asarray(found), len(dataset), where)
-    if numbers.dtype.kind == "U":
-        raise DataError(f"{where} has text as targets; expected class numbers from 0")
-    return numbers
-
-
-def _target_of(item: Any, where: str) -> Any:
-    if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise DataError(f"{where} gives items of type {type(item).__name__}; expected pairs (image, target)")
-    return item[1].item() if hasattr(item[1], "item") else item[1]
