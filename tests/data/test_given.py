@@ -1,4 +1,4 @@
-"""Data sets given as objects: what their items say counts."""
+"""Data sets given as objects: what their items say counts, and classes mean the same in all splits."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from torch.utils.data import Dataset
+from torchvision.datasets import ImageFolder
 
 from netwright.config.recipe import Data
 from netwright.data.sources import open_data
@@ -74,3 +75,15 @@ def test_a_list_that_agrees_saves_reading_every_item() -> None:
 def test_items_that_fail_are_named(attributes: dict[str, Any], remap: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         open_data(Data(), Pictures(remap, **attributes))
+
+
+def test_splits_whose_classes_differ_are_refused(tmp_path: Any) -> None:
+    for split, names in (("train", ["ant", "bee", "cow"]), ("val", ["ant", "cow"])):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(3):
+                Image.fromarray(X[number]).save(tmp_path / split / name / f"{number}.png")
+    train, val = ImageFolder(str(tmp_path / "train")), ImageFolder(str(tmp_path / "val"))
+    with pytest.raises(DataError, match=r"classes of train are ant, bee, cow and those of val ant, cow"):
+        open_data(Data(), {"train": train, "val": val})
+    assert open_data(Data(), {"train": train, "val": train}).class_names == ("ant", "bee", "cow")

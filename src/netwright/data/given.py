@@ -134,10 +134,24 @@ def _from_datasets(name: str, parts: Mapping[str, Any]) -> LabelledData:
     for split, dataset in parts.items():
         if len(dataset) == 0:
             raise DataError(f"the {split} data set is empty; expected at least one item")
-    names = getattr(parts.get("train", next(iter(parts.values()))), "classes", None)
-    known = tuple(str(item) for item in names) if isinstance(names, (list, tuple)) else None
-    labelled = join_items(name, dict(parts), known, trusted=False)
+    labelled = join_items(name, dict(parts), _declared_classes(parts), trusted=False)
     assert isinstance(labelled.images, ItemImages)
     kind = kind_of_items(labelled.images, [int(rows[0]) for rows in labelled.given.values()])
     images = ItemImages(labelled.images.datasets, labelled.images.places, kind)
     return LabelledData(name, labelled.class_names, images, labelled.targets, labelled.sample_names, labelled.given)
+
+
+def _declared_classes(parts: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the class names that data sets have as `classes`. Raises DataError when the splits' differ.
+
+    An ImageFolder numbers the classes that it finds: with one class less, all after it have other numbers."""
+    kept = {split: getattr(dataset, "classes", None) for split, dataset in parts.items()}
+    declared = {split: tuple(map(str, names)) for split, names in kept.items() if isinstance(names, (list, tuple))}
+    if len(set(declared.values())) > 1:
+        first = next(iter(declared))
+        other = next(split for split in declared if declared[split] != declared[first])
+        raise DataError(
+            f"the classes of {first} are {listed(declared[first])} and those of {other} {listed(declared[other])}; "
+            "make them equal, in the same order"
+        )
+    return declared.get("train", next(iter(declared.values()), None))
