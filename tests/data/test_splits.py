@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netwright.config.recipe import Data, Split
 from netwright.data.labelled import ArrayImages, LabelledData
 from netwright.data.sources import open_data
-from netwright.data.splits import cut_rows, manifest, split_rows
+from netwright.data.splits import cut_fractions, cut_rows, manifest, split_rows
 from netwright.errors import DataError, RecipeError
 
 
@@ -63,6 +63,21 @@ def test_defaults() -> None:
     whole = labelled_of([100, 100], {"train": list(range(150)), "test": list(range(150, 200))})
     assert len(split_rows(whole, Split(val=0.0))["train"]) == 150
     assert not np.array_equal(lone["val"], split_rows(labelled_of([100, 100]), Split(seed=1))["val"])
+
+
+def test_a_fraction_of_a_split_that_is_given_is_refused() -> None:
+    parts = {"train": list(range(150)), "test": list(range(150, 200))}
+    data = labelled_of([100, 100], parts)
+    with pytest.raises(RecipeError, match=r"`split\.test` is 0\.2 and some comes with a test split; leave it out"):
+        split_rows(data, Split(test=0.2))
+    assert set(split_rows(data, Split(test=0.0))) == {"train", "val", "test"}
+    assert cut_fractions(data, Split(test=0.0)) == {"val": 0.1, "test": 0.0}
+    again = Split(val=0.1)  # what a run's recipe then says
+    assert all(np.array_equal(part, split_rows(data, Split())[name]) for name, part in split_rows(data, again).items())
+
+
+def test_nothing_is_cut_under_a_manifest(tmp_path: Path) -> None:
+    assert cut_fractions(labelled_of([9, 9]), Split(manifest=str(tmp_path / "split.json"))) == {"val": 0, "test": 0}
 
 
 def test_too_few_images_and_too_much_cut() -> None:

@@ -38,8 +38,15 @@ def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
 
 
 def cut_fractions(labelled: LabelledData, split: Split) -> dict[str, float]:
-    """Return the fractions of train that become val and test; 0 for a split that is given."""
+    """Return the fractions of train that become val and test; 0 for a split that is given, or read from a manifest.
+
+    Raises RecipeError when a fraction is asked for of a split that is given."""
+    if split.manifest is not None:
+        return {"val": 0.0, "test": 0.0}
     given = set(labelled.given) - {"train", "all"}
+    for name, asked in (("val", split.val), ("test", split.test)):
+        if asked and name in given:
+            raise RecipeError(f"`split.{name}` is {asked} and {labelled.name} comes with a {name} split; leave it out")
     lone = not given
     val = split.val if split.val is not None else (LONE_VAL if lone else VAL_OF_TRAIN)
     test = split.test if split.test is not None else (LONE_TEST if lone else 0.0)
