@@ -125,7 +125,7 @@ def test_resume_names_an_argument_that_it_does_not_have(run: nw.Run) -> None:
 
 def test_the_notebook_view_shows_the_run(run: nw.Run) -> None:
     html = run._repr_html_()
-    assert html.count("<table") >= 1 and "data:image" in html or "<svg" in html
+    assert (html.count("<table") >= 1 and "data:image" in html) or "<svg" in html
 
 
 def test_the_log_says_what_the_run_said(run: nw.Run) -> None:
