@@ -5,6 +5,7 @@ A *section* is a fixed group of fields (`training`). A *part* is one of several 
 builders, and a contract test holds the two together.
 """
 
+import math
 import re
 import typing
 from collections.abc import Mapping
@@ -79,8 +80,21 @@ def convert_section(section: type[S], value: object, where: str) -> S:
         made = msgspec.convert(value, section, strict=True)
     except msgspec.ValidationError as error:
         raise RecipeError(_explain(str(error), value, where, section)) from None
+    _check_finite(msgspec.to_builtins(made), where)
     made.check(where)
     return made
+
+
+def _check_finite(value: object, where: str) -> None:
+    """Raise RecipeError, with its dotted path, for the first number in nested mappings and lists that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"`{where}` is {value}; expected a finite number")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_finite(inner, f"{where}.{key}")
+    if isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            _check_finite(inner, f"{where}[{place}]")
 
 
 def _explain(message: str, value: Mapping[str, Any], where: str, section: type[Section]) -> str:
