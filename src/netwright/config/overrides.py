@@ -65,7 +65,9 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
         key: dict(value) if isinstance(value, Mapping) else value for key, value in mapping.items()
     }
     # names first, so that `--lr 0.1 --optimizer sgd` means the same in both orders
-    for path, value in sorted(settings, key=lambda setting: not setting[0].endswith(".name")):
+    for path, value in sorted(
+        settings, key=lambda setting: not SHORT_NAMES.get(setting[0], setting[0]).endswith(".name")
+    ):
         # a short name stands for one field (`model` for model.name), but a mapping is the whole part
         whole = path in PARTS and not isinstance(value, str)
         section, _, field = (path if whole else SHORT_NAMES.get(path, path)).partition(".")
@@ -85,17 +87,19 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
             raise RecipeError(f"`{section}` is a list; set it as a whole, such as --set '{section}=[{{name: …}}]'")
         if field == "name" and old.get("name", value) != value:
             old = {}
-        result[section] = {**old, **_nested(field, value, old)}
+        result[section] = {**old, **_nested(field, value, old, section)}
     return _with_names(result)
 
 
-def _nested(field: str, value: Any, old: Mapping[str, Any]) -> dict[str, Any]:
-    """`arguments.width=64` -> {"arguments": {…old, "width": 64}}."""
+def _nested(field: str, value: Any, old: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`arguments.width=64` -> {"arguments": {…old, "width": 64}}. Raises RecipeError inside what is no mapping."""
     head, _, rest = field.partition(".")
     if not rest:
         return {head: value}
-    inner = old.get(head) or {}
-    return {head: {**inner, **_nested(rest, value, inner)}}
+    inner = {} if old.get(head) is None else old[head]
+    if not isinstance(inner, Mapping):
+        raise RecipeError(f"`{where}.{head}` is {inner!r} and has no fields; set it as a whole, `{where}.{head}=…`")
+    return {head: {**inner, **_nested(rest, value, inner, f"{where}.{head}")}}
 
 
 def _with_names(mapping: dict[str, Any]) -> dict[str, Any]:
