@@ -1,8 +1,11 @@
 """Settings that reach too deep, and arguments that each fit their type and make no sense."""
 
+from typing import Any
+
 import pytest
 
 from netwright.config.overrides import override, parse_setting
+from netwright.config.recipe import build_recipe
 from netwright.errors import RecipeError
 
 
@@ -23,3 +26,15 @@ def test_a_setting_inside_what_is_no_mapping_is_refused(setting: str, field: str
     }
     with pytest.raises(RecipeError, match=f"`{field}` is .* has no fields; set it as a whole"):
         override(base, [parse_setting(setting)])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"criterion": {"name": "cross_entropy", "class_weights": [1, 0]}}, r"class_weights.*> 0"),
+        ({"lr_scheduler": {"name": "one_cycle", "warmup_steps": 9}}, r"`lr_scheduler\.warmup_steps` is 9.*up_fraction"),
+    ],
+)
+def test_arguments_that_make_no_sense(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build_recipe(mapping)

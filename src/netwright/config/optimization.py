@@ -7,13 +7,14 @@ from msgspec import Meta
 from netwright.config.schema import Kind, Part
 from netwright.errors import RecipeError
 
-Rate = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Rate = Positive
 NotNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Beta = Annotated[float, Meta(ge=0, lt=1)]
 Steps = Annotated[int, Meta(ge=0)]
 Epochs = Annotated[int, Meta(ge=1)]
-ClassWeights = Literal["balanced"] | tuple[NotNegative, ...] | None
+ClassWeights = Literal["balanced"] | tuple[Positive, ...] | None
 
 
 class Criterion(Part, frozen=True, kw_only=True):
@@ -173,6 +174,13 @@ class OneCycle(LrScheduler, frozen=True, kw_only=True):
     up_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     start_division: Annotated[float, Meta(ge=1)] = 25.0
     end_division: Annotated[float, Meta(ge=1)] = 1e4
+
+    def check(self, where: str) -> None:
+        if self.warmup_steps:
+            raise RecipeError(
+                f"`{where}.warmup_steps` is {self.warmup_steps} and one_cycle warms up by itself; leave it out, and "
+                f"set `{where}.up_fraction`"
+            )
 
 
 class Plateau(LrScheduler, frozen=True, kw_only=True):
