@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from netwright.config.recipe import Data, Split
 from netwright.data.discover import describe_source, image_files, list_folder
+from netwright.data.sources import open_data
+from netwright.data.splits import split_rows
 from netwright.errors import DataError
 
 Make = Callable[..., Path]
@@ -29,6 +32,29 @@ def test_unknown_name_suggests(given: str) -> None:
         describe_source(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("~no-such-user-here/x", "no home folder"),
+        ("x" * 300, "too long"),
+        ("./" + "x" * 300 + ".npz", "too long"),
+        ("a\0b", "neither|not exist"),
+    ],
+)
+def test_paths_that_can_not_be_looked_at(given: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        describe_source(given)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_data_root_and_a_manifest_that_can_not_be_looked_at() -> None:
+    for path, message in (("~no-such-user-here/x", "no home folder"), ("x" * 300, "too long")):
+        with pytest.raises(DataError, match=message):
+            open_data(Data(source="mnist", root=path))
+        with pytest.raises(DataError, match=message):
+            split_rows(open_data(Data()), Split(manifest=path))
+
+
 def test_missing_path_suggests_its_neighbour(make_folder: Make) -> None:
     root = make_folder({"cat": 1, "dog": 1})
     with pytest.raises(DataError, match=r'does not exist .did you mean "pictures"'):
@@ -41,7 +67,7 @@ def test_nested_folders_belong_to_the_top_class_and_strays_are_counted(make_fold
     (root / ".DS_Store").write_bytes(b"\0")
     listing = list_folder(root)
     assert {name: len(images) for name, images in listing.splits["all"].items()} == {"cat": 3, "dog": 1}
-    assert any(notice.startswith("2 files") for notice in listing.notices)
+    assert any(notice.startswith("not images, ignored (2)") for notice in listing.notices)
 
 
 def test_valid_is_val_with_a_notice(make_folder: Make) -> None:

@@ -1,5 +1,6 @@
 """What a source is: a built-in name, a folder of class folders, a folder of splits, an `.npz`. No NumPy, no torch."""
 
+import errno
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def describe_source(source: str, *, training: bool = True) -> Kind:
     """
     if source in BUILT_IN:
         return "named"
-    path = Path(source).expanduser()
+    path = as_path(source)
     if path.is_dir():
         return "folder" if "all" in list_folder(path, training=training).splits else "split folder"
     if not path.exists():
@@ -48,6 +49,22 @@ def describe_source(source: str, *, training: bool = True) -> Kind:
     if path.suffix.lower() == ".npz":
         return "npz"
     raise DataError(_unfit_file(path))
+
+
+def as_path(text: str) -> Path:
+    """Return the path that a user gave, `~` replaced. Raises DataError for one that the system can't look at."""
+    shown = text if len(text) <= 80 else f"{text[:60]}…"
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except RuntimeError:
+        raise DataError(f"{shown}: there is no home folder for its ~; give the whole path") from None
+    except OSError as error:
+        what = (
+            "is too long for a path" if error.errno == errno.ENAMETOOLONG else f"can't be looked at ({error.strerror})"
+        )
+        raise DataError(f"{shown} {what}; expected a data set's name or a path that exists") from None
+    return path
 
 
 def list_folder(root: Path, *, training: bool = True) -> Listing:

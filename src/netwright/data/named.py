@@ -16,6 +16,7 @@ import numpy as np
 
 from netwright.config.datasets import NAMED_SETS
 from netwright.data.arrays import assemble_arrays
+from netwright.data.discover import as_path
 from netwright.data.idx import find_idx, read_idx
 from netwright.data.item_targets import item_targets
 from netwright.data.labelled import SPLITS, Array, ItemImages, LabelledData, Rows
@@ -31,7 +32,7 @@ def open_named(name: str, root: str | None) -> LabelledData:
     """Open a built-in set. Raises DataError for damaged files, MachineError when it has to be fetched and can't be."""
     if name == "digits":
         return open_digits()
-    roots = [Path(root).expanduser()] if root is not None else []
+    roots = [as_path(root)] if root is not None else []
     if roots and not roots[0].is_dir():
         raise DataError(f"`data.root` is {root}, which is not a folder; expected the folder that holds the data sets")
     for folder in roots:

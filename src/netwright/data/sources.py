@@ -1,12 +1,11 @@
 """From what the recipe or the caller names to labelled data: the one entrance to this room."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from netwright.config.recipe import Data
-from netwright.data.discover import describe_source
+from netwright.data.discover import as_path, describe_source
 from netwright.data.folders import open_folder
 from netwright.data.given import open_given
 from netwright.data.labelled import LabelledData, Rows
@@ -36,7 +35,7 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
                 f"`data.value_range` is for arrays of floats, and {data.source} has 8-bit images; leave it out"
             )
         return open_named(data.source, data.root)
-    path = Path(data.source).expanduser()
+    path = as_path(data.source)
     if kind == "npz":
         return open_npz(path, value_range, training=training)
     return open_folder(path, value_range, training=training)

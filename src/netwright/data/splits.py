@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from netwright.config.recipe import Split
+from netwright.data.discover import as_path
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
 from netwright.errors import DataError, RecipeError, listed
@@ -21,7 +22,7 @@ def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
     Given splits are respected; what is missing is cut from train (see `config.recipe.Split`), stratified by class.
     Raises DataError when a class has too few images to be cut, or the manifest does not fit the data."""
     if split.manifest is not None:
-        return read_manifest(Path(split.manifest).expanduser(), labelled)
+        return read_manifest(as_path(split.manifest), labelled)
     rows = {name: np.sort(part) for name, part in labelled.given.items() if name != "all"}
     whole = labelled.given.get("all", rows.get("train"))
     assert whole is not None, "open_data has checked that there is something to train on"
