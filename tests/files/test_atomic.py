@@ -8,7 +8,7 @@ import pytest
 
 from netwright.errors import MachineError
 from netwright.files.atomic import append_line, write_atomic, write_json
-from netwright.files.hashing import sha256_bytes, sha256_file, sha256_parts
+from netwright.files.hashing import sha256_bytes, sha256_file
 from netwright.files.lock import folder_lock
 
 
@@ -42,10 +42,9 @@ def test_lines_are_appended_whole(tmp_path):
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
 
-def test_hashes_know_where_parts_end(tmp_path):
+def test_a_files_hash_is_that_of_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a") == sha256_bytes(b"abc")
-    assert sha256_parts(["ab", "c"]) != sha256_parts(["a", "bc"])
 
 
 HOLD = """

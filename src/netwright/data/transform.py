@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -146,13 +146,3 @@ def _affine(
     scale = 1 / ((white - black) * stds)
     bias = -black * scale - means / stds
     return tuple(values.repeat(width).to(torch.float32).to(device) for values in (scale, bias))  # type: ignore[return-value]
-
-
-def transform_from_mapping(mapping: dict[str, Any]) -> EvalTransform:
-    """Read the transform back from bundle.json. Raises DataError when a field is missing or wrong."""
-    try:
-        return msgspec.convert(mapping, EvalTransform)
-    except msgspec.ValidationError as error:
-        raise DataError(
-            f"the bundle's transform can't be read ({error}); the bundle is damaged or from another version"
-        ) from None
