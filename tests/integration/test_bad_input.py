@@ -331,7 +331,7 @@ def test_data_that_have_changed_are_not_trained_on(shell: Shell, tmp_path: Path)
     assert shell("train", "set.npz", *QUICK, "--out", "run").code == 0
     before = contents(tmp_path / "run" / "bundle") | {Path("recipe"): (tmp_path / "run" / "recipe.yaml").read_bytes()}
     write_npz(tmp_path / "set.npz", x_train=np.zeros((40, 8, 8), np.uint8))
-    refused(shell, ["resume", "run", "--epochs", 2], "have changed since the run began")
+    refused(shell, ["resume", "run", "--epochs", 2], "other data than set")
     after = contents(tmp_path / "run" / "bundle") | {Path("recipe"): (tmp_path / "run" / "recipe.yaml").read_bytes()}
     assert after == before
 

@@ -71,6 +71,13 @@ def test_what_a_killed_sitting_wrote_beyond_is_purged(tmp_path: Path) -> None:
     assert starts[-1] == 9
 
 
+def test_two_sittings_in_one_second_write_two_files(tmp_path: Path) -> None:
+    for record in RECORDS:
+        with EventWriter(tmp_path, []) as events:
+            events.write(record)
+    assert [step for step, _ in scalars(tmp_path)["loss/val"]] == [8, 9]
+
+
 def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
     with EventWriter(tmp_path / "events", []):
         pass

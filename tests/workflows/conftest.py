@@ -1,6 +1,7 @@
 """One small run on scikit-learn's digits and the digits themselves, shared by the tests, that none of them changes."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import netwright as nw
+from netwright.workflows import evaluate, results
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -38,3 +40,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> nw.Run:
 def copied(trained: nw.Run, tmp_path: Path) -> nw.Run:
     """A copy of that run, to be changed."""
     return nw.load(shutil.copytree(trained.path, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_plots() -> Iterator[None]:
+    """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "draw_plots", lambda *arguments: None)
+        patch.setattr(evaluate, "plot_confusion", lambda *arguments, **named: None)
+        yield

@@ -122,13 +122,13 @@ def test_classes_are_kept_and_renumbered(digits: Arrays, tmp_path: Path) -> None
 # --- own parts ------------------------------------------------------------------------------------------------------
 
 
-def test_an_own_network_is_trained_in_place_of_ours(digits: Arrays, tmp_path: Path) -> None:
+def test_an_own_network_is_trained_and_the_object_left_as_it_was(digits: Arrays, tmp_path: Path) -> None:
     own = network()
     before = own[1].weight.detach().clone()
     run = fit("digits", tmp_path / "run", model=own, epochs=3)
     assert run.metrics["val"]["accuracy"] > 0.9
-    assert not torch.equal(own[1].weight, before)
-    assert run.recipe.to_mapping()["model"] == {"name": "custom", "type": "Sequential"}
+    assert torch.equal(own[1].weight, before)
+    assert run.recipe.to_mapping()["model"].items() >= {"name": "custom", "type": "Sequential"}.items()
     loaded = nw.load(run.path, model=network())
     assert loaded.predict(digits[0][:5]) == run.predict(digits[0][:5])
 
@@ -199,22 +199,22 @@ def test_own_metrics_are_recorded_and_can_be_watched(tmp_path: Path) -> None:
     assert calls == [270] * 3
 
 
-def test_a_metric_that_is_not_finite_is_recorded_as_null_and_never_the_best(tmp_path: Path) -> None:
-    values = iter([float("nan"), 0.5, float("inf")])
+@pytest.mark.parametrize("monitor", ["val_odd", "val_loss"])
+def test_a_metric_that_is_not_finite_is_said(monitor: str, tmp_path: Path) -> None:
+    values = iter([0.5, float("nan")])
     metrics = {"odd": lambda log_probabilities, targets: next(values)}
-    run = fit("digits", tmp_path / "run", epochs=3, metrics=metrics, monitor="val_odd")
-    assert [record["val_odd"] for record in run.history] == [None, 0.5, None]
-    assert run.best_epoch == 2
+    with pytest.raises(nw.WorkFailed, match="val_odd is nan; let the metric give a finite number"):
+        fit("digits", tmp_path / "run", metrics=metrics, monitor=monitor)
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["state"] == "failed"
 
 
 def test_the_hook_sees_every_epoch(tmp_path: Path) -> None:
     seen: list[tuple[int, bool]] = []
-    own = network()
     run = fit(
         "digits",
         tmp_path / "run",
-        model=own,
-        on_epoch=lambda record, model: seen.append((record["epoch"], model is own)),
+        model=network(),
+        on_epoch=lambda record, model: seen.append((record["epoch"], isinstance(model, nn.Sequential))),
     )
     assert seen == [(1, True), (2, True)]
     assert run.history[-1]["epoch"] == 2
@@ -284,8 +284,11 @@ def test_every_optimizer_learns(name: str, tmp_path: Path) -> None:
     assert run.metrics["val"]["accuracy"] > 0.85
 
 
-@pytest.mark.parametrize("name", sorted(LR_SCHEDULERS.parts))
-@pytest.mark.parametrize("warmup_steps", [0, 5])
+SCHEDULES = [(name, steps) for name in sorted(LR_SCHEDULERS.parts) for steps in (0, 5)]
+SCHEDULES.remove(("one_cycle", 5))  # warms up by itself
+
+
+@pytest.mark.parametrize(("name", "warmup_steps"), SCHEDULES)
 def test_every_schedule_learns(name: str, warmup_steps: int, tmp_path: Path) -> None:
     scheduler = {"name": name, "warmup_steps": warmup_steps}
     run = fit("digits", tmp_path / "run", lr_scheduler=scheduler, epochs=3, training={"epochs": 3, "batch_size": 32})

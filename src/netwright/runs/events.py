@@ -33,7 +33,9 @@ class EventWriter:
         if self._writer is None:
             from tensorboardX import SummaryWriter  # 0.3 s to import: not for a run that is resumed at its end
 
-            self._writer = SummaryWriter(str(self.folder), purge_step=record["step"])
+            # files are named by the second: without the step, two sittings in one second would write the same file
+            suffix = f".{record['step']:09d}"
+            self._writer = SummaryWriter(str(self.folder), purge_step=record["step"], filename_suffix=suffix)
         for key, value in record.items():
             if isinstance(value, float):
                 split, _, quantity = key.partition("_")
