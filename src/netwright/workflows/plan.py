@@ -9,7 +9,7 @@ import msgspec
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
 from netwright.config.recipe import Data, Recipe, build_recipe
-from netwright.data.discover import describe_source
+from netwright.data.discover import as_path, describe_source
 from netwright.runs.folder import recipe_text as recipe_text
 
 DEFAULT = "digits"
@@ -27,9 +27,9 @@ def _settled(section: Data) -> Data:
     """Write paths out in full: a run must find its data again from any working folder."""
     changes = {}
     if describe_source(section.source) != "named":
-        changes["source"] = str(Path(section.source).expanduser().resolve())
+        changes["source"] = str(as_path(section.source).resolve())
     if section.root is not None:
-        changes["root"] = str(Path(section.root).expanduser().resolve())
+        changes["root"] = str(as_path(section.root).resolve())
     return msgspec.structs.replace(section, **changes)
 
 
