@@ -78,7 +78,8 @@ def _findings(counts: npt.NDArray[np.int64], class_names: Sequence[str], name_po
     if wrong.any():
         row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
         names = [fitted(class_names[int(number)], name_points) for number in (row, column)]
-        lines.append(f"Most often mixed up: {names[0]} taken for {names[1]} ({wrong[row, column]:,}).")
+        often = "once" if wrong[row, column] == 1 else f"{wrong[row, column]:,} times"
+        lines.append(f"Most often mixed up: {names[0]} taken for {names[1]}, {often}.")
     return lines
 
 
