@@ -96,3 +96,15 @@ def test_the_criterion_decides_what_the_network_gives(criterion: str, output: st
     recipe = build_recipe({"criterion": criterion})
     assert output_for(recipe.criterion) == output
     assert num_outputs_for(recipe.criterion, 2) == num_outputs
+
+
+@pytest.mark.parametrize("size", [28, [28, 20], [28, 20, 3], [], "28", [28, "a"]])
+def test_a_size_of_any_shape_is_taken_or_refused(size: object) -> None:
+    """msgspec 0.22 crashes on a list where an int or a tuple of fixed length is asked for: our types avoid that."""
+    try:
+        recipe = build_recipe({"data": {"image_size": size}})
+    except RecipeError as error:
+        assert "`data.image_size" in str(error)
+        assert size not in (28, [28, 20])
+    else:
+        assert recipe.data.image_size in (28, (28, 20))

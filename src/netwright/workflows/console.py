@@ -39,16 +39,17 @@ class Console:
             return
         if self._bar is None:
             self._bar = tqdm(
-                total=total,
-                initial=done - 1,
+                total=total * num_samples,
+                initial=(done - 1) * num_samples,
                 desc=f"epoch {epoch}/{epochs}",
                 unit=" images",
-                unit_scale=num_samples,
+                unit_scale=True,
+                bar_format="{desc} {percentage:3.0f} % |{bar:40}| {rate_fmt}, {remaining} left",
                 leave=False,
                 mininterval=0.2,
                 dynamic_ncols=True,
             )
-        self._bar.update(done - self._bar.n)
+        self._bar.update(num_samples)
 
     def epoch(self, record: dict[str, Any], epochs: int, best: bool) -> None:
         """Print the epoch's line: the numbers that decide first."""
