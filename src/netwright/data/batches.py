@@ -73,7 +73,8 @@ class Batches:
             raise IndexError(f"batch {number} of {self.num_batches}")
         start, last = number * self.batch_size, number == self.num_batches - 1
         rows = self._rows_of(epoch)[start : None if last else start + self.batch_size]
-        targets = self._store.targets[rows.to(self._store.targets.device)].to(self.device, non_blocking=True)
+        chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
+        targets = chosen.to(self.device, non_blocking=True)
         drawn = epoch if self.shuffle else 0
         return Batch(self._images(rows, epoch, drawn), targets, rows)
 
