@@ -1,6 +1,5 @@
 """One small run on scikit-learn's digits, shared by the tests, that none of them changes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 import netwright as nw
-from netwright.workflows import evaluate, results
 
 SETTINGS = {"model": "mlp", "epochs": 2, "lr": 0.003, "runtime": {"threads": 1, "device": "cpu"}, "quiet": True}
 
@@ -34,9 +32,5 @@ def copied(trained: nw.Run, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "draw_plots", lambda *arguments: None)
-        patch.setattr(evaluate, "plot_confusion", lambda *arguments, **named: None)
-        yield
+def quick(no_plots: None) -> None:
+    """Run this room's tests without plots."""

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 
 import netwright
 from netwright.cli.main import run
-from netwright.workflows import evaluate, results
 
 SOURCE = str(Path(netwright.__file__).parents[1])
 
@@ -60,9 +59,5 @@ def start(tmp_path: Path) -> Callable[[Sequence[object]], subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "draw_plots", lambda *arguments: None)
-        patch.setattr(evaluate, "plot_confusion", lambda *arguments, **named: None)
-        yield
+def quick(no_plots: None) -> None:
+    """Run this room's tests without plots."""

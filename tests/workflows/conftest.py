@@ -1,7 +1,6 @@
 """One small run on scikit-learn's digits and the digits themselves, shared by the tests, that none of them changes."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 import netwright as nw
-from netwright.workflows import evaluate, results
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -43,9 +41,5 @@ def copied(trained: nw.Run, tmp_path: Path) -> nw.Run:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "draw_plots", lambda *arguments: None)
-        patch.setattr(evaluate, "plot_confusion", lambda *arguments, **named: None)
-        yield
+def quick(no_plots: None) -> None:
+    """Run this room's tests without plots."""
