@@ -32,5 +32,5 @@ def copied(trained: nw.Run, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick(no_plots: None) -> None:
+def without_plots(no_plots: None) -> None:
     """Run this room's tests without plots."""

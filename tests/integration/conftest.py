@@ -59,5 +59,5 @@ def start(tmp_path: Path) -> Callable[[Sequence[object]], subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick(no_plots: None) -> None:
+def without_plots(no_plots: None) -> None:
     """Run this room's tests without plots."""
