@@ -76,6 +76,14 @@ def test_a_refused_run_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refused_run_gives_an_empty_folder_back(tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    with pytest.raises(nw.DataError):
+        nw.train("digits", classes=["0", "eleven"], out=out, **QUICK)
+    assert out.is_dir() and not list(out.iterdir())
+
+
 def test_its_own_data_are_not_judged_as_new_data(run: nw.Run) -> None:
     with pytest.raises(nw.InputError, match="its train split included"):
         run.evaluate(data="digits")

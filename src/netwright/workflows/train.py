@@ -34,6 +34,7 @@ def train_recipe(
 
     Raises InputError for bad data or recipe, MachineError, WorkFailed; an interrupted run is returned, `.interrupted`.
     """
+    was_there = out is not None and out.exists()
     folder = create_run(recipe, out, name or plan_name(recipe.data.source))
     write_json(folder.environment, describe_environment())
     try:
@@ -42,6 +43,8 @@ def train_recipe(
         # refused before anything was trained: there is nothing to keep, and the same command can be tried again
         if not read_history(folder.history) and not any(folder.checkpoints.iterdir()):
             shutil.rmtree(folder.path, ignore_errors=True)
+            if was_there:  # an empty folder of the user's, which is given back empty
+                folder.path.mkdir(exist_ok=True)
         raise
 
 
