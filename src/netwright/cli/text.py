@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from netwright.workflows.duration import duration as words
+
 
 @contextlib.contextmanager
 def work(as_json: bool) -> Iterator[None]:
@@ -97,12 +99,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as a person says them: "9.8 s", "12 s", "3 min 20 s", "2 h 5 min"."""
     if seconds is None or _missing(seconds):
         return "-"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return words(seconds)
 
 
 def _missing(value: float | None) -> bool:

@@ -5,7 +5,8 @@ from netwright.runs.folder import RunFolder
 from netwright.training.estimate import estimate_seconds
 from netwright.training.fit import Plan
 from netwright.training.state import TrainingState
-from netwright.workflows.console import Console, duration
+from netwright.workflows.console import Console
+from netwright.workflows.duration import duration
 
 
 def announce(folder: RunFolder, console: Console, plan: Plan, prepared: PreparedData, state: TrainingState) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from netwright.workflows.duration import duration
+
 
 class Console:
     """Prints what a person watching wants to see; `quiet` prints nothing but notices that change the result.
@@ -82,13 +84,3 @@ class Console:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people do: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -30,7 +30,7 @@ def show_run(run: str | Path) -> dict[str, Any]:
 def compare_runs(one: str | Path, other: str | Path) -> dict[str, Any]:
     """Return the recipe fields in which two runs differ, and the metrics of both.
 
-    Raises DataError when they were judged on different data, so that the numbers can't be compared."""
+    `same_val` says whether both were judged on the same val images; without it the numbers can't be compared."""
     folders = [find_run(one), find_run(other)]
     fields = [_flat(folder.read_recipe().to_mapping()) for folder in folders]
     differing = {
