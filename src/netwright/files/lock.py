@@ -2,13 +2,18 @@
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
 from netwright.errors import MachineError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def is_locked(folder: Path) -> bool:
@@ -42,3 +47,19 @@ def folder_lock(folder: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def lock_open_file(file: IO[Any], *, shared: bool, wait: bool) -> bool:
+    """Lock an open file for reading (shared) or alone; return False when another process holds it and we don't wait.
+
+    The lock falls when the last handle of this opening is closed, a mapping's own included. A lock that is held may be
+    changed into the other kind. Raises OSError where the file system has no locks; Windows has none of this kind, but
+    refuses to remove files that are open."""
+    if sys.platform == "win32":
+        return True
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file.fileno(), how)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""Kept blocks: a flat array in a file of the cache folder, filled once, mapped by every process that asks again.
+
+It is filled beside, as NAME.part under an exclusive lock, and renamed when it is on the disk: a reader sees a whole
+block or none. Whoever maps a block holds a shared lock on it as long as the mapping lives. The locks are the kernel's
+and fall with the process: a killed builder's part is taken over, and a block in use is never removed."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from netwright.files.atomic import explained, sync_folder
+from netwright.files.block_file import (
+    Damaged,
+    Values,
+    allocate,
+    close_block,
+    is_at,
+    map_for_writing,
+    map_private,
+    read_manifest,
+)
+from netwright.files.block_limit import BLOCK, PART, TooLarge, block_folder, make_room
+from netwright.files.lock import lock_open_file
+
+Fill = Callable[[Values], dict[str, Any]]
+Say = Callable[[str], None]
+
+IN_MEMORY_BYTES = 2 * 2**30  # of a block that can't be kept: above, it lies in a temporary file
+_REFUSALS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST),  # no folder of ours
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # no room
+    *(errno.ENOLCK, errno.ENOTSUP, errno.EIO),  # not a disk to rely on
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """`values` (size,) and `meta`, as they were filled; `notices` says what a user should know of how it came.
+
+    Writing into `values` does not change the file. `kept`: the next process that asks finds it again."""
+
+    values: Values
+    meta: dict[str, Any]
+    kept: bool = True
+    notices: tuple[str, ...] = ()
+
+
+def find_block(key: Mapping[str, Any]) -> Block | None:
+    """Return the block that is kept under `key`, or None. A damaged one is removed and counts as absent."""
+    return _find(key)[0]
+
+
+def open_block(
+    key: Mapping[str, Any], *, title: str, size: int, dtype: str, fill: Fill, say: Say | None = None
+) -> Block:
+    """Return the block kept under `key`; where there is none, fill one of `size` numbers and keep it.
+
+    `key` is anything JSON can hold that decides the values; its "kind" is one word for what such blocks are. `title` is
+    what `netwright cache` shows. `fill` gets zeros (size,) to write into, from any thread, and returns `meta` (JSON).
+    Of two processes that ask at once one fills; the other waits, which `say` is told, and maps.
+    A block that can't be kept (read-only folder, full disk, over the limit) is filled in memory, from 2 GiB on in a
+    temporary file, with a notice. Raises MachineError when there is no room for that either, and what `fill` raises."""
+    found, notices = _find(key)
+    if found is not None:
+        return found
+    about = {"key": dict(key), "title": title, "dtype": dtype, "size": size}
+    try:
+        _build(_named(key), about, fill, say)
+        found, more = _find(key)
+        if found is not None:
+            return replace(found, notices=notices)
+        reason = more[0] if more else "it was removed at once"
+    except (_NotKept, TooLarge) as error:
+        reason = str(error)
+    values = _unkept(size, np.dtype(dtype))
+    return Block(values, fill(values), False, (*notices, f"{title}: not kept for the next run ({reason})"))
+
+
+class _NotKept(Exception):
+    """The cache folder can't take a block; why."""
+
+
+@contextlib.contextmanager
+def _keeping() -> Iterator[None]:
+    """Turn the system's refusals to write into the cache folder into _NotKept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise _NotKept(f"{block_folder()}: {error.strerror}") from None
+
+
+def _named(key: Mapping[str, Any]) -> str:
+    text = json.dumps(key, sort_keys=True, allow_nan=False)
+    return f"{key['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:24]}{BLOCK}"
+
+
+def _find(key: Mapping[str, Any]) -> tuple[Block | None, tuple[str, ...]]:
+    """Return the block, or None and what was wrong with the one that was there."""
+    path = block_folder() / _named(key)
+    try:
+        with path.open("rb") as file:
+            lock_open_file(file, shared=True, wait=True)  # waits for none but who is removing it
+            if not is_at(file, path):
+                return None, ()
+            try:
+                manifest = read_manifest(file)
+            except Damaged as damage:
+                path.unlink(missing_ok=True)
+                return None, (f"what was kept in {path} is damaged ({damage}) and was made anew",)
+            values = map_private(file, manifest["size"], np.dtype(manifest["dtype"]))
+    except OSError:
+        return None, ()  # there is none; or building one meets the reason again, and says it
+    with contextlib.suppress(OSError):
+        os.utime(path)  # when it was last used, which decides what is removed first
+    return Block(values, manifest["meta"]), ()
+
+
+def _build(name: str, about: dict[str, Any], fill: Fill, say: Say | None) -> None:
+    """Fill a block and keep it, unless another process has done so meanwhile."""
+    if os.name == "nt":
+        raise _NotKept("Windows can't rename a file that is open")
+    size, dtype = about["size"], np.dtype(about["dtype"])
+    num_bytes = size * dtype.itemsize
+    with _keeping():
+        path = block_folder() / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_room(num_bytes)
+        file = _own_part(path, about["title"], say)
+    if file is None:
+        return
+    part = path.with_suffix(PART)
+    with file:
+        try:
+            with _keeping():
+                allocate(file, num_bytes)
+            meta = fill(map_for_writing(file, size, dtype))
+            with _keeping():
+                close_block(file, about | {"meta": meta, "created": time.time()}, num_bytes)
+                lock_open_file(file, shared=True, wait=True)
+                os.replace(part, path)
+                sync_folder(path.parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
+    """Return the part file of a block, locked for us alone; or None when the block is there by now.
+
+    Of a builder that was killed the lock has fallen: its part is ours, and is emptied."""
+    part = path.with_suffix(PART)
+    told = False
+    while True:
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        if not lock_open_file(file, shared=False, wait=False):
+            if say is not None and not told:
+                say(f"{title}: another process is at it; waiting for it")
+                told = True
+            lock_open_file(file, shared=False, wait=True)
+        if is_at(file, part) and not path.exists():
+            return file
+        if is_at(file, part):
+            part.unlink()
+        file.close()
+        if path.exists():
+            return None
+
+
+def _unkept(size: int, dtype: np.dtype[Any]) -> Values:
+    """Return zeros in memory, from 2 GiB on in a mapped file that vanishes with the process."""
+    num_bytes = size * dtype.itemsize
+    if num_bytes < IN_MEMORY_BYTES:
+        return np.zeros(size, dtype)
+    folder = Path(tempfile.gettempdir())
+    for place in (block_folder(), folder):
+        try:
+            with tempfile.TemporaryFile(dir=place) as file:
+                allocate(file, num_bytes)
+                return map_for_writing(file, size, dtype)
+        except OSError:
+            continue
+    with explained(folder, num_bytes):
+        raise OSError(errno.ENOSPC, "no space")
