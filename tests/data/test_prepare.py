@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from netwright.config.augmentations import HorizontalFlip, RandomCrop
 from netwright.config.recipe import build_recipe
+from netwright.data import batches as batches_module
 from netwright.data import store as store_module
-from netwright.data.batches import Batches
+from netwright.data.augment import build_augmentation
+from netwright.data.batches import Batch, Batches
 from netwright.data.explore import example_grid, explore
 from netwright.data.prepare import PreparedData, prepare, prepare_like
 from netwright.data.sources import as_classes, open_data
@@ -171,6 +174,22 @@ def test_a_batch_is_a_function_of_epoch_and_number(shuffle: bool) -> None:
     assert torch.equal(batches.batch(1, 0).rows, batches.batch(2, 0).rows) is not shuffle
     with pytest.raises(DataError, match="no holdout split"):
         Batches(prepared, "holdout", batch_size=8, device=CPU)
+
+
+def test_batches_made_together_are_those_made_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepared_of((X, Y))
+    augment = build_augmentation((RandomCrop(padding=2), HorizontalFlip()), 5, (9, 8))
+
+    def epoch(bytes_at_once: int, start: int = 0) -> list[Batch]:
+        monkeypatch.setattr(batches_module, "AT_ONCE_BYTES", bytes_at_once)
+        train = Batches(prepared, "train", batch_size=8, device=CPU, seed=3, augment=augment, shuffle=True)
+        return list(train.epoch(2, start))
+
+    alone, three = epoch(1), 3 * 8 * 4 * 3 * 9 * 8
+    for together in (epoch(three), epoch(2**30), alone[:2] + epoch(three, start=2)):
+        assert [len(batch.rows) for batch in together] == [len(batch.rows) for batch in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 class Noisy(Dataset):  # type: ignore[type-arg]

@@ -32,16 +32,21 @@ def build_state(optimizer: Optimizer, seed: int, fused: bool = True) -> Training
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
     model = model.to(memory_format=torch.channels_last)
     made = build_optimizer(optimizer, model.parameters(), fused=fused)
-    return TrainingState(model, made, Sums.zero(torch.device("cpu")))
+    return TrainingState(model, made, Sums(num_correct))
+
+
+def num_correct(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (outputs.argmax(dim=1) == targets).sum()
 
 
 def train(state: TrainingState, steps: range) -> None:
     for step in steps:
         torch.manual_seed(step)
         images = torch.randn(6, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-        loss = nn.functional.cross_entropy(state.model(images), torch.arange(6) % 3)
+        outputs, targets = state.model(images), torch.arange(6) % 3
+        loss = nn.functional.cross_entropy(outputs, targets)
         loss.backward()
-        state.sums.add(loss, 6, torch.tensor(2), 6)
+        state.sums.add(loss.item(), 6, outputs.detach(), targets)
         state.optimizer.step()
         state.optimizer.zero_grad()
         state.progress.step += 1
@@ -115,7 +120,7 @@ def test_weights_that_are_shared_are_saved_once_each(tmp_path: Path) -> None:
     def tied() -> TrainingState:
         model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
         model[1].weight = model[0].weight
-        return TrainingState(model, torch.optim.SGD(model.parameters(), 0.1), Sums.zero(torch.device("cpu")))
+        return TrainingState(model, torch.optim.SGD(model.parameters(), 0.1), Sums(num_correct))
 
     state, resumed = tied(), tied()
     save_checkpoint(tmp_path, state)
@@ -170,7 +175,7 @@ def test_both_damaged_is_bad_input(saved: tuple[Path, TrainingState, TrainingSta
 
 def test_a_checkpoint_of_another_network_is_refused(saved: tuple[Path, TrainingState, TrainingState]) -> None:
     model = nn.Sequential(nn.Linear(3, 2))
-    other = TrainingState(model, torch.optim.SGD(model.parameters(), 0.1), Sums.zero(torch.device("cpu")))
+    other = TrainingState(model, torch.optim.SGD(model.parameters(), 0.1), Sums(num_correct))
     with pytest.raises(WeightsError, match=r"another network: 1\.bias differs"):
         load_checkpoint(saved[0], other)
 

@@ -31,7 +31,6 @@ def run_network(
 ) -> Outputs:
     """Run the network, already in eval mode, over batches; sums are over samples, so a smaller batch counts less."""
     answers, targets, rows = [], [], []
-    correct: Tensor | int = 0
     loss_sum: Tensor | float = 0.0
     weight_sum: Tensor | float = 0.0
     with torch.inference_mode():
@@ -41,14 +40,9 @@ def run_network(
             loss, weight = batch_loss(outputs, batch.targets)
             loss_sum = loss_sum + loss.double() * weight if machine.device.type != "mps" else loss_sum + loss * weight
             weight_sum = weight_sum + weight
-            correct = correct + task.num_correct(outputs, batch.targets)
-            answers.append(task.log_probabilities(outputs))
+            answers.append(outputs)
             targets.append(batch.targets)
             rows.append(batch.rows)
-    return Outputs(
-        log_probabilities=torch.cat(answers).cpu(),
-        targets=torch.cat(targets).cpu(),
-        rows=torch.cat(rows).cpu(),
-        num_correct=int(correct),
-        loss=float(loss_sum / weight_sum),
-    )
+        whole, all_targets = torch.cat(answers), torch.cat(targets)
+        log_probabilities, correct = task.log_probabilities(whole).cpu(), int(task.num_correct(whole, all_targets))
+    return Outputs(log_probabilities, all_targets.cpu(), torch.cat(rows).cpu(), correct, float(loss_sum / weight_sum))

@@ -29,8 +29,8 @@ from netwright.runtime.machine import Machine
 from netwright.runtime.randomness import seed_step
 from netwright.tasks.task import BatchLoss, Task
 from netwright.training.checkpoint import save_checkpoint
-from netwright.training.schedule import Position, lr_factor
-from netwright.training.state import Progress, Sums, TrainingState
+from netwright.training.schedule import Position, is_constant, lr_factor
+from netwright.training.state import Progress, TrainingState
 
 Metric = Callable[[Tensor, Tensor], float]
 EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
@@ -111,12 +111,12 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: "Cl
             continue
         update(state, plan, group_weight)
         group_weight = 0.0
-        listener.step(progress.batch, total, len(batch.targets))
+        listener.step(progress.batch, total, batch.targets.shape[0])
         if not last:
             _between_steps(state, plan, listener, clock)
             if progress.finished:
                 break
-    _check_finite(float(state.sums.loss), state, plan)
+    _check_finite(state.sums.loss, state, plan)
 
 
 def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
@@ -124,13 +124,14 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
     with plan.machine.autocast():
         outputs = state.model(plan.machine.arrange(batch.images))
     loss, weight = plan.batch_loss(outputs, batch.targets)
-    if plan.machine.device.type == "cpu" or state.progress.step % CHECK_EVERY_STEPS == 0:
-        _check_finite(loss.item(), state, plan)
+    seen: Tensor | float = loss.detach()
+    if plan.machine.device.type == "cpu" or state.progress.step % CHECK_EVERY_STEPS == CHECK_EVERY_STEPS - 1:
+        seen = loss.item()
+        _check_finite(seen, state, plan)
     # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
     scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
     scaled.backward()  # type: ignore[no-untyped-call]
-    outputs = outputs.detach()
-    state.sums.add(loss, weight, plan.task.num_correct(outputs, batch.targets), len(batch.targets))
+    state.sums.add(seen, weight, outputs.detach(), batch.targets)
     return weight
 
 
@@ -145,12 +146,16 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
             nn.utils.clip_grad_norm_(parameters, training.clip_norm)
     set_lr(state, plan)
     state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    for group in state.optimizer.param_groups:  # as zero_grad(), which takes 15 µs for it
+        for parameter in group["params"]:
+            parameter.grad = None
     state.progress.step += 1
 
 
 def set_lr(state: TrainingState, plan: Plan) -> None:
     """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with."""
+    if is_constant(plan.recipe.lr_scheduler):
+        return
     training = plan.recipe.training
     # from epoch and batch and not from the count of updates: an epoch that was cut by the clock is behind with those
     done = math.ceil(state.progress.batch / training.accumulation_steps) - 1
@@ -213,7 +218,7 @@ def _begin_next_epoch(state: TrainingState) -> None:
     state.progress.batch = 0
     state.progress.epoch_seconds = 0.0
     state.progress.evaluations = []
-    state.sums = Sums.zero(state.sums.loss.device)
+    state.sums.reset()
 
 
 def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:

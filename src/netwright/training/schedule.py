@@ -19,6 +19,11 @@ class Position:
     monitor: str = "val_loss"
 
 
+def is_constant(scheduler: LrScheduler) -> bool:
+    """Say whether every update has the optimizer's own lr."""
+    return isinstance(scheduler, Constant) and scheduler.warmup_steps == 0
+
+
 def lr_factor(scheduler: LrScheduler, position: Position) -> float:
     """Return what the optimizer's lr is multiplied by for the update at this position."""
     if position.step < scheduler.warmup_steps:

@@ -97,7 +97,7 @@ def build_state(
         optimizer = own.optimizer(model.parameters())
     else:
         optimizer = build_optimizer(recipe.optimizer, model.parameters(), fused=not machine.exact)
-    return TrainingState(model, optimizer, Sums.zero(machine.device))
+    return TrainingState(model, optimizer, Sums(task.num_correct))
 
 
 def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:

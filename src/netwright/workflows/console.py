@@ -37,9 +37,9 @@ class Console:
 
     def step(self, epoch: int, epochs: int, done: int, total: int, num_samples: int) -> None:
         """Move the bar, where standard error is a terminal."""
-        if self.quiet or not sys.stderr.isatty():
-            return
         if self._bar is None:
+            if self.quiet or not sys.stderr.isatty():
+                return
             self._bar = tqdm(
                 total=total * num_samples,
                 initial=(done - 1) * num_samples,
