@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 from netwright.config.augmentations import HorizontalFlip, RandomCrop
 from netwright.config.recipe import build_recipe
 from netwright.data import batches as batches_module
-from netwright.data import store as store_module
 from netwright.data.augment import build_augmentation
 from netwright.data.batches import Batch, Batches
 from netwright.data.explore import example_grid, explore
@@ -19,6 +18,7 @@ from netwright.data.prepare import PreparedData, prepare, prepare_like
 from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import split_rows
 from netwright.errors import DataError, RecipeError
+from netwright.files import blocks
 
 Make = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -137,7 +137,7 @@ def test_bad_images_are_all_listed_or_left_out(make_folder: Make) -> None:
 def test_a_large_store_lies_in_a_file(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(make_folder({"cat": 6, "dog": 6}))
     small = prepared_of(data={"source": root})
-    monkeypatch.setattr(store_module, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(blocks, "IN_MEMORY_BYTES", 100)
     large = prepared_of(data={"source": root})
     assert torch.equal(small.store.pixels, large.store.pixels)
     assert small.fingerprint == large.fingerprint

@@ -9,8 +9,8 @@ import torch
 from netwright.config.recipe import Recipe
 from netwright.data.labelled import Array, LabelledData, Rows
 from netwright.data.prepare import PreparedData, class_counts, prepare
+from netwright.data.scan import scan
 from netwright.data.statistics import channel_statistics
-from netwright.data.store import scan
 from netwright.errors import DataError
 
 IMBALANCE = 3.0
@@ -63,7 +63,7 @@ def _sizes(sizes: Counter[tuple[int, int]]) -> list[dict[str, int]]:
 def _statistics(prepared: PreparedData) -> tuple[list[float] | None, list[float] | None]:
     if prepared.store.items is not None:
         return None, None
-    mean, std = channel_statistics(prepared.store.pixels, prepared.rows["train"], prepared.transform)
+    mean, std = channel_statistics(prepared.store, prepared.rows["train"], prepared.transform)
     return list(mean), list(std)
 
 

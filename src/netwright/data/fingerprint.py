@@ -3,16 +3,14 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from netwright.data.items import picture_bytes, read_item
+from netwright.data.file_facts import file_facts
+from netwright.data.items import picture_bytes, read_fixed_item
 from netwright.data.labelled import ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
-from netwright.errors import DataError
-from netwright.files.hashing import sha256_file
 
 Digests = npt.NDArray[np.uint8]
 READY_SAMPLES = 64
@@ -21,6 +19,8 @@ _known: WeakKeyDictionary[ImageSource, Digests] = WeakKeyDictionary()
 
 def sample_digests(images: ImageSource) -> Digests:
     """Return a SHA-256 (N, 32) uint8 for each sample: of a file's bytes, or of pixels with their dtype and shape.
+
+    Zeros stand for a file that is not there or may not be read: decoding names it, with all the others that are bad.
 
     Items that are read anew every time can't all be read in advance: 64 of them, evenly spaced, are hashed under seed
     0 and stand for the rest. Raises DataError when a file can't be read."""
@@ -36,11 +36,11 @@ def _digests(images: ImageSource) -> Digests:
         hashes = (hashlib.sha256(head + np.ascontiguousarray(image).data) for image in images.pixels)
         return _stack([sample.digest() for sample in hashes])
     if isinstance(images, FileImages):
-        with ThreadPoolExecutor(8) as pool:
-            return _stack(list(pool.map(_file_digest, images.paths)))
+        return _stack([fact.digest for fact in file_facts(images)])
     assert isinstance(images, ItemImages)
     if images.kind == "fixed":
-        return _stack([_item_digest(images, row) for row in range(len(images))])
+        with ThreadPoolExecutor(8 if images.parallel else 1) as pool:
+            return _stack(list(pool.map(lambda row: _item_digest(images, row), range(len(images)))))
     whole = _stack([b"\0" * 32] * len(images))
     for row in np.unique(np.linspace(0, len(images) - 1, READY_SAMPLES).astype(int)):
         whole[row] = np.frombuffer(_item_digest(images, int(row)), np.uint8)
@@ -48,16 +48,7 @@ def _digests(images: ImageSource) -> Digests:
 
 
 def _item_digest(images: ItemImages, row: int) -> bytes:
-    return hashlib.sha256(picture_bytes(read_item(images, row, 0, 0))).digest()
-
-
-def _file_digest(path: Path) -> bytes:
-    try:
-        return bytes.fromhex(sha256_file(path))
-    except OSError as error:
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            return b"\0" * 32  # decoding names it, with all the others that are bad
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    return hashlib.sha256(picture_bytes(read_fixed_item(images, row))).digest()
 
 
 def _stack(digests: list[bytes]) -> Digests:

@@ -35,12 +35,21 @@ def seeded(seed: int) -> Iterator[None]:
 def read_item(images: ItemImages, row: int, seed: int, epoch: int) -> Any:
     """Read one image under the seed of (seed, epoch, row). Raises DataError that names the item when its code fails."""
     with seeded(seed_of(seed, "item", epoch, row)):
-        try:
-            return images.item(row)
-        except Exception as error:
-            part, index = images.places[row]
-            kind = type(images.datasets[int(part)]).__name__
-            raise DataError(f"item {index} of {kind} can't be read ({type(error).__name__}: {error})") from error
+        return _read(images, row)
+
+
+def read_fixed_item(images: ItemImages, row: int) -> Any:
+    """Read one image under seed 0, epoch 0; of `parallel` sets, which draw nothing, without seeds: from any thread."""
+    return _read(images, row) if images.parallel else read_item(images, row, 0, 0)
+
+
+def _read(images: ItemImages, row: int) -> Any:
+    try:
+        return images.item(row)
+    except Exception as error:
+        part, index = images.places[row]
+        kind = type(images.datasets[int(part)]).__name__
+        raise DataError(f"item {index} of {kind} can't be read ({type(error).__name__}: {error})") from error
 
 
 def ready_item(image: Any, shape: tuple[int, ...] | None, row: int) -> Tensor:

@@ -29,7 +29,7 @@ def choose_normalization(
             "`transform.normalize` is 'computed' and your Dataset draws its pictures at random, so they have no fixed "
             "statistics; give [mean, std], or 'none'"
         )
-    mean, std = channel_statistics(store.pixels, train, geometry)
+    mean, std = channel_statistics(store, train, geometry)
     constant = [channel for channel, value in enumerate(std) if value == 0]
     said = f"channels without any variation over train, not scaled: {listed(constant)}" if constant else None
     return mean, tuple(value if value > 0 else 1.0 for value in std), said

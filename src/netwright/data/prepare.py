@@ -1,6 +1,7 @@
 """From labelled data and rows to what training reads: the decoded store and the evaluation transform."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -14,9 +15,11 @@ from netwright.data.items import read_item, ready_item
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
 from netwright.data.normalize import choose_normalization
 from netwright.data.resize import store_size
-from netwright.data.store import Scan, Store, build_pixels, scan
+from netwright.data.scan import Scan, scan
+from netwright.data.store import Store, as_targets, build_store
 from netwright.data.transform import EvalTransform
 from netwright.errors import DataError, RecipeError, listed
+from netwright.files.blocks import Say
 
 DEFAULT_SIZE = 224
 
@@ -36,11 +39,16 @@ class PreparedData:
 
 
 def prepare(
-    labelled: LabelledData, rows: dict[str, Rows], recipe: Recipe, transform: CustomTransform | None = None
+    labelled: LabelledData,
+    rows: dict[str, Rows],
+    recipe: Recipe,
+    transform: CustomTransform | None = None,
+    say: Say | None = None,
 ) -> PreparedData:
     """Decode every row in use once, and take the statistics of train alone.
 
-    `transform` is the user's own (see `custom.apply_custom`): it takes the place of scaling and normalising.
+    `transform` is the user's own (see `custom.apply_custom`): it takes the place of scaling and normalising. `say` is
+    told while it is done what takes long: decoding, or waiting for another process that decodes the same.
     Raises DataError for bad images (all of them listed) unless `data.on_bad_image` is skip, then they are left out with
     a notice; RecipeError when `transform.normalize` does not fit the images' channels, or ready tensors are to be
     augmented."""
@@ -49,15 +57,16 @@ def prepare(
     used = np.sort(np.concatenate(list(rows.values())))
     found = scan(labelled.images, used)
     geometry = _geometry(labelled, found, recipe)
-    targets = _targets(labelled)
     if isinstance(labelled.images, ItemImages) and labelled.images.kind == "random":
         store = Store(
-            torch.empty((0, *geometry.store_size, geometry.channels), dtype=torch.uint8), targets, labelled.images
+            torch.empty((0, *geometry.store_size, geometry.channels), dtype=torch.uint8),
+            as_targets(labelled),
+            labelled.images,
         )
     else:
-        pixels, bad = build_pixels(labelled.images, used, geometry)
+        store, bad, notices = build_store(labelled, used, geometry, say)
+        labelled = _with_notices(labelled, notices)
         labelled, rows = _without_bad(labelled, rows, {**found.bad, **bad}, recipe)
-        store = Store(pixels, targets)
     labelled = _with_notices(labelled, _scan_notices(found))
     return _finish(labelled, rows, store, geometry, recipe, transform)
 
@@ -71,15 +80,16 @@ def prepare_like(
     if transform.kind == "ready":
         if not isinstance(labelled.images, ItemImages):
             raise DataError("the network was trained on ready tensors of your own Dataset; give such a Dataset again")
-        store = Store(torch.empty((0, *transform.store_size, transform.channels)), _targets(labelled), labelled.images)
+        store = Store(
+            torch.empty((0, *transform.store_size, transform.channels)), as_targets(labelled), labelled.images
+        )
     else:
         _check_same_range(labelled, transform)
         used = np.sort(np.concatenate(list(rows.values())))
         found = scan(labelled.images, used)
-        pixels, bad = build_pixels(labelled.images, used, transform)
+        store, bad, _ = build_store(labelled, used, transform)
         if found.bad or bad:
             raise DataError(_bad_list(labelled, {**found.bad, **bad}))
-        store = Store(pixels, _targets(labelled))
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     shape = (transform.channels, *transform.image_size)
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, shape, custom)
@@ -97,10 +107,6 @@ def _check_same_range(labelled: LabelledData, transform: EvalTransform) -> None:
             f"{labelled.name} has {images.pixels.dtype} values in the range {images.value_range} and the network was "
             f"trained on {transform.value_range or '8-bit images'}; give arrays of the same kind"
         )
-
-
-def _targets(labelled: LabelledData) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(labelled.targets))
 
 
 def _finish(
@@ -151,7 +157,7 @@ def _prepare_ready(
         )
     size = (height, width)
     transform = EvalTransform(channels=channels, image_size=size, store_size=size, kind="ready")
-    store = Store(torch.empty((0, *first.shape)), _targets(labelled), labelled.images)
+    store = Store(torch.empty((0, *first.shape)), as_targets(labelled), labelled.images)
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, (channels, height, width))
 
@@ -222,7 +228,7 @@ def _scan_notices(found: Scan) -> list[str]:
     return [f"{found.num_animated} images have several frames or pages: the first one is used"]
 
 
-def _with_notices(labelled: LabelledData, notices: list[str]) -> LabelledData:
+def _with_notices(labelled: LabelledData, notices: Sequence[str]) -> LabelledData:
     return replace(labelled, notices=labelled.notices + tuple(notices)) if notices else labelled
 
 

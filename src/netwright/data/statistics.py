@@ -5,19 +5,21 @@ import torch
 from torch import Tensor
 
 from netwright.data.labelled import Rows
+from netwright.data.store import Store
 from netwright.data.transform import EvalTransform
 
 _BLOCK_BYTES = 2**24
 
 
 def channel_statistics(
-    pixels: Tensor, rows: Rows, transform: EvalTransform
+    store: Store, rows: Rows, transform: EvalTransform
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return (mean, std), one number a channel, of pixels in [0, 1] after the centre crop, over some rows.
 
-    `pixels` is (N, H, W, C). The standard deviation is the population's. uint8 is summed in integers, so exact to the
+    The standard deviation is the population's. uint8 is summed in integers, so exact to the
     last bit and independent of the order; other dtypes in float64, in two passes."""
-    blocks = _blocks(pixels, rows)
+    pixels = store.pixels
+    blocks = _blocks(pixels, rows if store.places is None else store.places.numpy()[rows])
     if pixels.dtype == torch.uint8:
         return _of_bytes(pixels, blocks, transform)
     count, total = 0, np.zeros(pixels.shape[3])

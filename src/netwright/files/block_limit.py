@@ -14,7 +14,7 @@ from netwright.files.block_file import Damaged, read_manifest
 from netwright.files.lock import lock_open_file
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
-BLOCK, PART = ".block", ".part"
+BLOCK, PART, INDEX = ".block", ".part", ".facts"
 
 
 class TooLarge(Exception):

@@ -82,7 +82,7 @@ def open_block(
         reason = more[0] if more else "it was removed at once"
     except (_NotKept, TooLarge) as error:
         reason = str(error)
-    values = _unkept(size, np.dtype(dtype))
+    values = spare_values(size, np.dtype(dtype))
     return Block(values, fill(values), False, (*notices, f"{title}: not kept for the next run ({reason})"))
 
 
@@ -178,8 +178,8 @@ def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
             return None
 
 
-def _unkept(size: int, dtype: np.dtype[Any]) -> Values:
-    """Return zeros in memory, from 2 GiB on in a mapped file that vanishes with the process."""
+def spare_values(size: int, dtype: np.dtype[Any]) -> Values:
+    """Return zeros (size,) in memory, from 2 GiB on in a mapped file that vanishes with the process."""
     num_bytes = size * dtype.itemsize
     if num_bytes < IN_MEMORY_BYTES:
         return np.zeros(size, dtype)

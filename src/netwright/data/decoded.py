@@ -1,0 +1,151 @@
+"""Decoding a data set: in parallel, once; of files and fixed items the result is kept for all later runs."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netwright.data.channels import to_channels
+from netwright.data.decode import quiet_pillow
+from netwright.data.decoding import decoding_key
+from netwright.data.fingerprint import sample_digests
+from netwright.data.items import as_picture, read_fixed_item
+from netwright.data.labelled import Array, ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
+from netwright.data.transform import EvalTransform
+from netwright.errors import DataError
+from netwright.files.blocks import Block, Say, find_block, open_block, spare_values
+
+_CHUNK = 256
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """`pixels` (M, H, W, C) of the rows that `rows` names in order, or of all when it is None.
+
+    `bad` says of each row that could not be decoded what is wrong with it, `notices` how the pixels came."""
+
+    pixels: Array
+    rows: Rows | None
+    bad: dict[int, str]
+    notices: tuple[str, ...] = ()
+
+
+def decode(labelled: LabelledData, rows: Rows, transform: EvalTransform, say: Say | None = None) -> Decoded:
+    """Return the pixels of some rows: mapped where they are kept, else decoded, and kept if they are files or items.
+
+    Arrays that fit already are used where they lie, without a copy. Raises MachineError when memory and disk are full,
+    DataError when a file can't be hashed."""
+    images = labelled.images
+    if isinstance(images, ArrayImages):
+        return _of_arrays(images, rows, transform)
+    whole = np.arange(len(images), dtype=np.int64)
+    block = None if len(rows) == len(images) else find_block(_key(images, whole, transform))
+    chosen = whole if block is not None else rows
+    shape = (len(chosen), *transform.store_size, transform.channels)
+    if block is None:
+        height, width, channels = shape[1:]
+        title = f"{labelled.name}: {len(rows):,} images, {height} × {width} {'gray' if channels == 1 else 'RGB'}"
+        block = open_block(
+            _key(images, rows, transform),
+            title=title,
+            size=int(np.prod(shape, dtype=np.int64)),
+            dtype="uint8",
+            fill=lambda values: {"bad": decode_rows(images, rows, transform, values.reshape(shape).__setitem__)},
+            say=say,
+        )
+    pixels = block.values.reshape(shape)
+    still = _still_bad(block, images, chosen, transform, pixels)
+    bad = {row: still[row] for row in rows.tolist() if row in still}
+    return Decoded(pixels, None if len(chosen) == len(images) else chosen, bad, block.notices)
+
+
+def _key(images: ImageSource, rows: Rows, transform: EvalTransform) -> dict[str, Any]:
+    digests = hashlib.sha256(sample_digests(images)[rows].data).hexdigest()
+    return {"kind": "pixels", "images": digests, "decoding": decoding_key(transform)}
+
+
+def _still_bad(
+    block: Block, images: ImageSource, rows: Rows, transform: EvalTransform, pixels: Array
+) -> dict[int, str]:
+    """Return row -> reason of the bad ones, tried again: memory or file handles may have been short, once."""
+    if not block.meta["bad"]:
+        return {}
+    places = [place for place, _ in block.meta["bad"]]
+    again = decode_rows(images, rows[places], transform, lambda place, made: pixels.__setitem__(places[place], made))
+    return {int(rows[places[place]]): reason for place, reason in again}
+
+
+def decode_rows(
+    images: ImageSource, rows: Rows, transform: EvalTransform, put: Callable[[int, Array], None]
+) -> list[tuple[int, str]]:
+    """Decode rows in parallel where that is safe and `put(i, pixels)` each, i its place in `rows`.
+
+    Return (place, reason) of the bad ones."""
+    read = _reader(images, transform)
+    bad: list[tuple[int, str]] = []
+
+    def one(place: int) -> None:
+        try:
+            put(place, read(int(rows[place])))
+        except DataError as error:
+            bad.append((place, str(error)))
+
+    parallel = not isinstance(images, ItemImages) or images.parallel
+    in_threads(one, range(len(rows)), threads=None if parallel else 1)
+    return sorted(bad)
+
+
+def in_threads(work: Callable[[int], Any], places: Iterable[int], threads: int | None = None) -> list[Any]:
+    """Map places through a pool of threads, in chunks: an interruption waits for 256 images, not for all.
+
+    Pillow and hashlib let go of the interpreter's lock."""
+    todo = list(places)
+    threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
+    done: list[Any] = []
+    with quiet_pillow():
+        if threads == 1:
+            return [work(place) for place in todo]
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(todo), _CHUNK):
+                done += pool.map(work, todo[start : start + _CHUNK])
+    return done
+
+
+def _reader(images: ImageSource, transform: EvalTransform) -> Callable[[int], Array]:
+    if isinstance(images, FileImages):
+        return lambda row: transform.decode(images.paths[row])
+    if isinstance(images, ArrayImages):
+        return lambda row: transform.decode(images.pixels[row])
+    assert isinstance(images, ItemImages)
+    return lambda row: transform.decode(as_picture(read_fixed_item(images, row)))
+
+
+def _of_arrays(images: ArrayImages, rows: Rows, transform: EvalTransform) -> Decoded:
+    pixels = to_channels(images.pixels, transform.channels)
+    if pixels.shape[1:3] == transform.store_size:
+        return Decoded(_for_torch(pixels), None, {})
+    images = ArrayImages(pixels, images.value_range)
+    shape = (len(rows), *transform.store_size, transform.channels)
+    dtype = np.dtype(np.uint8 if pixels.dtype == np.uint8 else np.float32)
+    made = spare_values(int(np.prod(shape, dtype=np.int64)), dtype).reshape(shape)
+    bad = {int(rows[place]): reason for place, reason in decode_rows(images, rows, transform, made.__setitem__)}
+    return Decoded(made, None if len(rows) == len(images) else rows, bad)
+
+
+def _for_torch(pixels: Array) -> Array:
+    """Return an array that torch can hold: contiguous, writable, native, of a dtype that torch can index."""
+    wider = {
+        "uint16": np.int32,
+        "uint32": np.int64,
+        "uint64": np.float64,
+        "longdouble": np.float64,
+        "float128": np.float64,
+    }
+    dtype = np.dtype(wider.get(pixels.dtype.name, pixels.dtype.newbyteorder("=")))
+    pixels = np.ascontiguousarray(pixels, dtype=dtype)
+    return pixels if pixels.flags.writeable else pixels.copy()
