@@ -3,13 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn import metrics as reference
+from torch.utils.data import Dataset
 
 import netwright as nw
+from netwright.data.transform import EvalTransform
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -43,6 +47,44 @@ def test_the_best_epoch_follows_the_monitor(tmp_path: Path) -> None:
         assert runs[monitor].best_epoch == best["epoch"]
         assert runs[monitor].metrics["val"]["accuracy"] == best["val_accuracy"]
         assert json.loads((runs[monitor].path / "bundle" / "bundle.json").read_text())["epoch"] == best["epoch"]
+
+
+def test_one_split_is_decoded_and_no_other(two_digits: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the cache the whole set is found; where it is gone only the split that is asked for is decoded."""
+    decoded: list[object] = []
+    decode = EvalTransform.decode
+
+    def counted(self: EvalTransform, source: Any, *rest: Any) -> Any:
+        decoded.append(source)
+        return decode(self, source, *rest)
+
+    monkeypatch.setattr(EvalTransform, "decode", counted)
+    write_folder(tmp_path / "data", two_digits[0][:60], two_digits[1][:60])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = nw.train(str(tmp_path / "data"), model="linear", epochs=1, out=tmp_path / "run", threads=1, quiet=True)
+    assert len(decoded) == 60
+    whole = run.evaluate("val")["metrics"]
+    assert len(decoded) == 60
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another cache"))
+    alone = run.evaluate("val")["metrics"]
+    assert alone == whole
+    assert len(decoded) == 60 + whole["num_samples"] == 69
+
+
+def test_a_dataset_that_draws_is_judged_as_training_judged_it(tmp_path: Path) -> None:
+    class Drawn(Dataset):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            pixels = torch.randint(0, 128, (8, 8, 3), dtype=torch.uint8).numpy() + np.uint8(100 * (index % 2))
+            return Image.fromarray(pixels), index % 2
+
+    run = nw.train(
+        Drawn(), model="linear", epochs=1, out=tmp_path / "run", threads=1, quiet=True, seed=3,
+        transform={"normalize": "none"},
+    )  # fmt: skip
+    assert run.evaluate("val")["metrics"]["loss"] == pytest.approx(run.history[0]["val_loss"], rel=1e-6)
 
 
 def test_test_numbers_are_scikit_learns(copied: nw.Run, digits: Arrays) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from netwright.files.blocks import Block, Say, find_block, open_block, spare_val
 
 _CHUNK = 256
 _MOST_THREADS = 8
+_TOLD_SECONDS = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ def decode(labelled: LabelledData, rows: Rows, transform: EvalTransform, say: Sa
             title=title,
             size=int(np.prod(shape, dtype=np.int64)),
             dtype="uint8",
-            fill=lambda values: {"bad": decode_rows(images, rows, transform, values.reshape(shape).__setitem__)},
+            fill=lambda values: {"bad": decode_rows(images, rows, transform, values.reshape(shape).__setitem__, say)},
             say=say,
         )
     pixels = block.values.reshape(shape)
@@ -81,11 +84,15 @@ def _still_bad(
 
 
 def decode_rows(
-    images: ImageSource, rows: Rows, transform: EvalTransform, put: Callable[[int, Array], None]
+    images: ImageSource,
+    rows: Rows,
+    transform: EvalTransform,
+    put: Callable[[int, Array], None],
+    say: Say | None = None,
 ) -> list[tuple[int, str]]:
     """Decode rows in parallel where that is safe and `put(i, pixels)` each, i its place in `rows`.
 
-    Return (place, reason) of the bad ones."""
+    Return (place, reason) of the bad ones. `say` hears every 15 seconds how far it is."""
     read = _reader(images, transform)
     bad: list[tuple[int, str]] = []
 
@@ -96,24 +103,16 @@ def decode_rows(
             bad.append((place, str(error)))
 
     parallel = not isinstance(images, ItemImages) or images.parallel
-    in_threads(one, range(len(rows)), threads=None if parallel else 1)
+    threads = min(_MOST_THREADS, os.cpu_count() or 1) if parallel else 1
+    told = time.monotonic()
+    # in chunks: an interruption waits for 256 images, not for all
+    with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(rows), _CHUNK):
+            deque(pool.map(one, range(start, min(start + _CHUNK, len(rows)))), maxlen=0)
+            if say is not None and time.monotonic() - told > _TOLD_SECONDS:
+                told = time.monotonic()
+                say(f"decoded {min(start + _CHUNK, len(rows)):,} of {len(rows):,} images")
     return sorted(bad)
-
-
-def in_threads(work: Callable[[int], Any], places: Iterable[int], threads: int | None = None) -> list[Any]:
-    """Map places through a pool of threads, in chunks: an interruption waits for 256 images, not for all.
-
-    Pillow and hashlib let go of the interpreter's lock."""
-    todo = list(places)
-    threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
-    done: list[Any] = []
-    with quiet_pillow():
-        if threads == 1:
-            return [work(place) for place in todo]
-        with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, len(todo), _CHUNK):
-                done += pool.map(work, todo[start : start + _CHUNK])
-    return done
 
 
 def _reader(images: ImageSource, transform: EvalTransform) -> Callable[[int], Array]:

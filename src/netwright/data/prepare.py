@@ -58,11 +58,7 @@ def prepare(
     found = scan(labelled.images, used)
     geometry = _geometry(labelled, found, recipe)
     if isinstance(labelled.images, ItemImages) and labelled.images.kind == "random":
-        store = Store(
-            torch.empty((0, *geometry.store_size, geometry.channels), dtype=torch.uint8),
-            as_targets(labelled),
-            labelled.images,
-        )
+        store = _drawn_anew(labelled, geometry)
     else:
         store, bad, notices = build_store(labelled, used, geometry, say)
         labelled = _with_notices(labelled, notices)
@@ -80,9 +76,9 @@ def prepare_like(
     if transform.kind == "ready":
         if not isinstance(labelled.images, ItemImages):
             raise DataError("the network was trained on ready tensors of your own Dataset; give such a Dataset again")
-        store = Store(
-            torch.empty((0, *transform.store_size, transform.channels)), as_targets(labelled), labelled.images
-        )
+        store = _drawn_anew(labelled, transform)
+    elif isinstance(labelled.images, ItemImages) and labelled.images.kind == "random":
+        store = _drawn_anew(labelled, transform)
     else:
         _check_same_range(labelled, transform)
         used = np.sort(np.concatenate(list(rows.values())))
@@ -93,6 +89,14 @@ def prepare_like(
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     shape = (transform.channels, *transform.image_size)
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, shape, custom)
+
+
+def _drawn_anew(labelled: LabelledData, transform: EvalTransform) -> Store:
+    """Return the store of items that are read anew for every batch: no pixels."""
+    assert isinstance(labelled.images, ItemImages)
+    dtype = torch.float32 if transform.kind == "ready" else torch.uint8
+    nothing = torch.empty((0, *transform.store_size, transform.channels), dtype=dtype)
+    return Store(nothing, as_targets(labelled), labelled.images)
 
 
 def _check_same_range(labelled: LabelledData, transform: EvalTransform) -> None:
@@ -157,7 +161,7 @@ def _prepare_ready(
         )
     size = (height, width)
     transform = EvalTransform(channels=channels, image_size=size, store_size=size, kind="ready")
-    store = Store(torch.empty((0, *first.shape)), as_targets(labelled), labelled.images)
+    store = _drawn_anew(labelled, transform)
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, (channels, height, width))
 

@@ -1,5 +1,7 @@
 """From a recipe to what the loop needs: data, plan, network and optimizer."""
 
+from collections.abc import Callable
+
 import msgspec
 import torch
 from torch import nn
@@ -25,10 +27,10 @@ from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
 
 
-def open_prepared(recipe: Recipe, own: Own) -> PreparedData:
-    """Open, split and decode the data of a recipe."""
+def open_prepared(recipe: Recipe, own: Own, say: Callable[[str], None] | None = None) -> PreparedData:
+    """Open, split and decode the data of a recipe; `say` hears what takes long."""
     labelled = open_data(recipe.data, own.data)
-    return prepare(labelled, split_rows(labelled, recipe.split), recipe, transform=own.transform)
+    return prepare(labelled, split_rows(labelled, recipe.split), recipe, transform=own.transform, say=say)
 
 
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from netwright.config.recipe import Recipe
+from netwright.data.fingerprint import fingerprint
 from netwright.data.prepare import PreparedData, prepare_like
 from netwright.data.sources import as_classes, open_data
+from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
 from netwright.evaluation.metrics import classification_metrics
@@ -22,7 +24,7 @@ from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_batch_loss
-from netwright.workflows.build import eval_batches, open_prepared
+from netwright.workflows.build import eval_batches
 from netwright.workflows.own import Own
 
 
@@ -45,19 +47,17 @@ def evaluate_run(
     with applied(machine):
         predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
         if data is None:
-            prepared = _own_data(folder, own, recipe)
+            prepared = _own_data(folder, own, recipe, predictor, split)
         else:
             prepared = _other_data(own, recipe, data, predictor)
             split = _split_of_other(folder, prepared)
         rows_of = "test" if split == "other" else split
-        if rows_of not in prepared.rows:
-            raise InputError(f"{folder.path} has no {split} split; it has: {listed(prepared.rows)}")
         prepared = dataclasses.replace(prepared, transform=predictor.transform)
         metrics = judge(folder, own, recipe, prepared, predictor, rows_of)
     result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
     if split == "test":  # first of all: a number that is seen is a look
-        fingerprint = prepared.split_fingerprints["test"]
-        result["looks"] = record_look(folder.path, fingerprint, metrics["accuracy"], sha256_file(folder.recipe))
+        judged = prepared.split_fingerprints["test"]
+        result["looks"] = record_look(folder.path, judged, metrics["accuracy"], sha256_file(folder.recipe))
     if split != "other":
         result["plot"] = _keep(folder, split, metrics, prepared)
     return result
@@ -90,19 +90,21 @@ def judge(
     )
 
 
-def _own_data(folder: RunFolder, own: Own, recipe: Recipe) -> PreparedData:
-    """Open the run's data again, split as it was, and make sure that they are the same."""
+def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
+    """Open the run's data again, make sure that they are the same, and decode the one split, as it was."""
     if recipe.data.source.startswith("<") and own.data is None:
         raise InputError(f"the data of {folder.path} were your own objects; give them again: nw.load(path, data=…)")
-    split = msgspec.structs.replace(recipe.split, manifest=str(folder.split))
-    prepared = open_prepared(recipe.replace(split=split), own)
-    known = read_json(folder.data)["fingerprint"]
-    if prepared.fingerprint != known:
+    labelled = open_data(recipe.data, own.data)
+    known, found = read_json(folder.data)["fingerprint"], fingerprint(labelled)
+    if found != known:
         raise DataError(
-            f"the data of {folder.path} have changed since it was trained (fingerprint {prepared.fingerprint[:12]}, "
+            f"the data of {folder.path} have changed since it was trained (fingerprint {found[:12]}, "
             f"then {known[:12]}); put them back, or judge on them as new data: --data"
         )
-    return prepared
+    rows = read_manifest(folder.split, labelled)
+    if split not in rows:
+        raise InputError(f"{folder.path} has no {split} split; it has: {listed(rows)}")
+    return prepare_like(labelled, {split: rows[split]}, predictor.transform, own.transform)
 
 
 def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:

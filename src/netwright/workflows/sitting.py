@@ -40,7 +40,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
     machine = choose_machine(recipe.runtime)
     note_sitting(folder, machine)
     with applied(machine):
-        prepared = open_prepared(_with_own_split(recipe, folder), own)
+        prepared = open_prepared(_with_own_split(recipe, folder), own, console.say)
         if test and "test" not in prepared.rows:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         recipe = resolve(recipe, prepared, machine)
