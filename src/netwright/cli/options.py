@@ -40,6 +40,7 @@ SHORT_OPTIONS = {
     "precision": Short("NAME", "auto (default), fp32 or bf16."),
     "threads": Short("N", "Processor threads.", "value"),
     "exact": Short("", "Compute in fp32 with deterministic kernels.", "flag"),
+    "fast": Short("", "Train in larger batches with a matching learning rate.", "flag"),
 }
 
 

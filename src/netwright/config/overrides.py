@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "precision": "runtime.precision",
     "threads": "runtime.threads",
     "exact": "runtime.exact",
+    "fast": "training.fast",
 }
 
 

@@ -119,7 +119,8 @@ class Training(Section, frozen=True, kw_only=True):
 
     `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm. `monitor` is
     any number of the history (`…loss` and `…error` are best when small, the rest when large); `patience` epochs
-    without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch."""
+    without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch. `fast` trains
+    in larger batches with a matching lr (config.fast); the saved recipe has what it chose."""
 
     epochs: Count = 10
     batch_size: Count = 64
@@ -131,6 +132,7 @@ class Training(Section, frozen=True, kw_only=True):
     eval_every_steps: Count | None = None
     checkpoint_seconds: Annotated[float, Meta(ge=0)] = 300.0
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
+    fast: bool = False
 
 
 class Runtime(Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netwright.config.fast import with_fast_preset
 from netwright.config.models import CustomModel
 from netwright.config.recipe import Recipe
 from netwright.data.augment import build_augmentation
@@ -38,6 +39,7 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
+    recipe = with_fast_preset(recipe, len(prepared.rows["train"]))
     return recipe.replace(data=data, split=split, runtime=resolved(machine))
 
 
