@@ -1,9 +1,10 @@
 """Stateless random numbers: a pure function of their arguments, and random."""
 
+import pytest
 import torch
 from scipy import stats
 
-from netwright.runtime.randomness import generator, seed_of, uniforms
+from netwright.runtime.randomness import _split_mix, _uniforms_torch, generator, seed_of, uniforms
 
 
 def test_a_row_depends_on_its_own_id_alone():
@@ -33,3 +34,19 @@ def test_seeds_are_63_bits_and_separate_their_parts():
     assert 0 <= seed_of(0, "a") < 2**63
     assert seed_of(1, "a", 23) != seed_of(1, "a", 2, 3) != seed_of(12, "a", 3)
     assert torch.equal(torch.rand(3, generator=generator(1, "a", 2)), torch.rand(3, generator=generator(1, "a", 2)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 22])
+def test_every_device_draws_the_same_numbers(count: int) -> None:
+    """The CPU draws with NumPy's unsigned integers, other devices with torch's signed ones."""
+    ids = torch.tensor([0, 1, 2, 59_999, 2**31, 2**62, 7])
+    for seed in (0, 1, 2**62):
+        key = seed_of(seed, "crop/0", 3)
+        assert torch.equal(uniforms(seed, "crop/0", 3, ids, count), _uniforms_torch(key, ids, count))
+
+
+def test_the_generator_is_split_mix_64() -> None:
+    """The first outputs for the state 0, as the authors' C code gives them (prng.di.unimi.it/splitmix64.c)."""
+    states = torch.tensor([(k * 0x9E3779B97F4A7C15) % 2**64 for k in (1, 2, 3)], dtype=torch.uint64).view(torch.int64)
+    expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert [value % 2**64 for value in _split_mix(states).tolist()] == expected
