@@ -20,14 +20,14 @@ MACHINE = choose_machine(Runtime(device="cpu", threads=1, precision="fp32"))
 
 
 def by_hand(run: nw.Run, pixels: np.ndarray) -> Tensor:
-    """The probabilities (N, 10) of uint8 (N, 8, 8), with nothing of ours but the files of the bundle."""
+    """The calibrated probabilities (N, 10) of uint8 (N, 8, 8), with nothing of ours but the files of the bundle."""
     described = json.loads((run.path / "bundle" / "bundle.json").read_text())
     weights = load_file(run.path / "bundle" / "model.safetensors")
     mean, std = described["transform"]["mean"], described["transform"]["std"]
     features = ((torch.from_numpy(pixels).float() / 255 - mean[0]) / std[0]).flatten(1)
     (first,) = [name.removesuffix(".weight") for name in weights if name.startswith("hidden") and "weight" in name]
     features = torch.relu(features @ weights[f"{first}.weight"].T + weights[f"{first}.bias"])
-    return (features @ weights["head.weight"].T + weights["head.bias"]).softmax(1)
+    return ((features @ weights["head.weight"].T + weights["head.bias"]) / described["temperature"]).softmax(1)
 
 
 def probabilities(answers: list[dict]) -> Tensor:
@@ -75,7 +75,9 @@ def test_the_batch_size_changes_nothing(batch_size: int, trained: nw.Run, digits
     predictor = load_predictor(trained.path / "bundle", MACHINE)
     names = [str(place) for place in range(len(digits))]
     answers = list(predictor.predict(list(digits), names, batch_size=batch_size))
-    found = torch.tensor(np.stack([answer.probabilities for answer in answers if answer.probabilities is not None]))
+    found = torch.tensor(
+        np.stack([answer.probabilities for answer in answers if answer.probabilities is not None])
+    ).float()
     torch.testing.assert_close(found, by_hand(trained, digits), atol=1e-5, rtol=1e-4)
 
 

@@ -98,7 +98,10 @@ def test_test_numbers_are_scikit_learns(copied: nw.Run, digits: Arrays) -> None:
     assert found["num_samples"] == len(rows)
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(wanted, said))
     assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(wanted, said))
-    assert found["loss"] == pytest.approx(-np.log(probabilities[np.arange(len(rows)), wanted]).mean(), rel=1e-4)
+    shown = -np.log(probabilities[np.arange(len(rows)), wanted]).mean()
+    assert found["calibration"]["log_loss"] == pytest.approx(shown, rel=1e-6)
+    assert found["calibration"]["before"]["log_loss"] == pytest.approx(found["loss"], rel=1e-6)
+    assert found["intervals"]["loss"][0] < found["loss"] < found["intervals"]["loss"][1]
     assert found["f1_macro"] == pytest.approx(reference.f1_score(wanted, said, average="macro"))
     assert found["precision_macro"] == pytest.approx(reference.precision_score(wanted, said, average="macro"))
     assert found["recall_macro"] == pytest.approx(reference.recall_score(wanted, said, average="macro"))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import accuracy, number, percent, print_json, table, work
+from netwright.cli.text import accuracy, number, percent, print_json, table, with_interval, work
 from netwright.cli.train import has_test_split
 
 MOST_CLASSES = 30
@@ -44,12 +44,29 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
 
 
 def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [("accuracy", accuracy(metrics)), ("loss", number(metrics.get("loss")))]
-    rows += [(f"top-{k} accuracy", percent(value)) for k, value in (metrics.get("top_k") or {}).items()]
-    rows.append(("balanced accuracy", percent(metrics.get("balanced_accuracy"))))
+    ends = metrics.get("intervals") or {}
+    rows = [("accuracy", accuracy(metrics)), ("loss", with_interval(number, metrics.get("loss"), ends.get("loss")))]
+    for k, value in (metrics.get("top_k") or {}).items():
+        rows.append((f"top-{k} accuracy", with_interval(percent, value, ends.get("top_k", {}).get(k))))
+    balanced = with_interval(percent, metrics.get("balanced_accuracy"), ends.get("balanced_accuracy"))
+    rows.append(("balanced accuracy", balanced))
     names = {"precision_macro": "precision, macro", "recall_macro": "recall, macro", "f1_macro": "F1, macro"}
     names |= {"roc_auc": "ROC-AUC", "average_precision": "average precision"}
-    return rows + [(label, _score(metrics[key])) for key, label in names.items() if key in metrics]
+    rows += [
+        (label, with_interval(_score, metrics[key], ends.get(key))) for key, label in names.items() if key in metrics
+    ]
+    return rows + _calibration(metrics.get("calibration") or {})
+
+
+def _calibration(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How far the probabilities that are shown are from the accuracies, and what the temperature did for them."""
+    if found.get("ece") is None:
+        return []
+    text = with_interval(percent, found["ece"], found["intervals"]["ece"])
+    if found["temperature"] is None:
+        return [("calibration error", f"{text}, of the network's own probabilities")]
+    before = percent(found["before"]["ece"])
+    return [("calibration error", f"{text}, with temperature {found['temperature']:.3g}; {before} without")]
 
 
 def _per_class(records: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -86,6 +86,13 @@ def accuracy(metrics: Mapping[str, Any]) -> str:
     if metrics.get("num_samples") is not None:
         details.append(f"n = {metrics['num_samples']}")
     return f"{text} ({', '.join(details)})" if details else text
+
+
+def with_interval(write: Callable[[float | None], str], value: float | None, ends: Sequence[float] | None) -> str:
+    """A number with the ends of its 95 % interval: "0.912 (0.881 to 0.94)"; "98.1 % (95.6 to 99.3 %)"."""
+    if _missing(value) or not ends:
+        return write(value)
+    return f"{write(value)} ({write(ends[0]).removesuffix(' %')} to {write(ends[1])})"
 
 
 def number(value: float | None, decimals: int | None = None) -> str:

@@ -1,7 +1,7 @@
 """The bundle: one folder that is enough to predict. safetensors and JSON, no pickle; same training, same bytes.
 
 model.safetensors   the best epoch's weights
-bundle.json         network, class names, evaluation transform, metrics, versions, data
+bundle.json         network, class names, evaluation transform, temperature, metrics, versions, data
 card.md             the same for people
 """
 
@@ -41,6 +41,7 @@ class Bundle:
     epoch: int
     metrics: dict[str, Any]
     data: dict[str, Any]
+    temperature: float | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class Bundle:
             "num_outputs": self.task.num_outputs,
             "class_names": list(self.task.class_names),
             "transform": msgspec.to_builtins(self.transform),
+            "temperature": self.temperature,
             "epoch": self.epoch,
             "metrics": self.metrics,
             "data": self.data,
@@ -111,6 +113,7 @@ def _from_mapping(mapping: dict[str, Any]) -> Bundle:
         epoch=mapping["epoch"],
         metrics=mapping["metrics"],
         data=mapping["data"],
+        temperature=mapping["temperature"],
     )
 
 
@@ -131,5 +134,7 @@ def _card(bundle: Bundle) -> str:
             f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
             f"n = {metrics['num_samples']})"
         )
-    lines += ["", "Probabilities are the network's own, not calibrated.", ""]
+    calibrated = f"Probabilities are calibrated: the outputs are divided by the temperature {bundle.temperature}."
+    own = "Probabilities are the network's own, not calibrated."
+    lines += ["", own if bundle.temperature is None else calibrated, ""]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -17,11 +18,12 @@ from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.errors import InputError, NetwrightError, WeightsError
 from netwright.models import build_model
 from netwright.runtime.machine import Machine
+from netwright.tasks.temperature import tempered
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image: log-probabilities (K,), or why there is none."""
+    """The answer for one image: probabilities (K,), or why there is none."""
 
     source: str
     class_names: tuple[str, ...]
@@ -59,8 +61,12 @@ class Predictor:
     def transform(self) -> EvalTransform:
         return self.bundle.transform
 
+    def probabilities(self, images: Tensor) -> npt.NDArray[np.float64]:
+        """Run the network on transformed images (B, C, H, W) -> probabilities (B, K), calibrated where they can be."""
+        return np.exp(tempered(self.log_probabilities(images).numpy(), self.bundle.temperature))
+
     def log_probabilities(self, images: Tensor) -> Tensor:
-        """Run the network on transformed images (B, C, H, W) -> log-probabilities (B, K) float32 on the CPU."""
+        """Run the network on transformed images (B, C, H, W) -> its own log-probabilities (B, K) float32 on the CPU."""
         with torch.inference_mode(), self.machine.autocast():
             outputs = self.network(self.machine.arrange(images.to(self.machine.device)))
         return self.bundle.task.log_probabilities(outputs).cpu()
@@ -77,7 +83,7 @@ class Predictor:
                 except NetwrightError as error:
                     answers[place] = Prediction(names[place], self.bundle.task.class_names, error=str(error))
             if pixels:
-                probabilities = self.log_probabilities(self.finish(torch.stack(pixels))).exp().numpy()
+                probabilities = self.probabilities(self.finish(torch.stack(pixels)))
                 for place, row in zip(places, probabilities, strict=True):
                     answers[place] = Prediction(names[place], self.bundle.task.class_names, row)
             yield from (answers[place] for place in sorted(answers))

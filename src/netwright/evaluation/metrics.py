@@ -1,21 +1,28 @@
-"""The numbers that judge a classifier, from its log-probabilities and the targets; scikit-learn does the arithmetic."""
+"""The numbers that judge a classifier, each with its 95 % interval, from its log-probabilities and the targets."""
 
 import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_fscore_support,
-    recall_score,
-    roc_auc_score,
-)
 
 from netwright.errors import WorkFailed
+from netwright.evaluation.averages import averages
+from netwright.evaluation.calibration import calibration, cross_fitted
 from netwright.evaluation.intervals import wilson
+from netwright.evaluation.ranking import ranking
+from netwright.evaluation.resampling import RESAMPLES, bca, resampled_means
+from netwright.tasks.temperature import tempered
 
 TOP_K = (3, 5)
+METHODS = {
+    "accuracy, top-k, precision and recall of a class": "Wilson",
+    "loss, log_loss, brier": f"bootstrap over images, BCa, {RESAMPLES} resamples",
+    "F1 of a class, averages of precision, recall and F1": f"bootstrap over images, percentile, {RESAMPLES} resamples",
+    "roc_auc, average_precision": "infinitesimal jackknife (DeLong's for ROC-AUC), normal on the logit scale",
+    "ece": f"bootstrap over images, test inversion, {RESAMPLES} resamples",
+}
+SampleLosses = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def classification_metrics(
@@ -24,14 +31,18 @@ def classification_metrics(
     class_names: tuple[str, ...],
     *,
     loss: float | None = None,
+    sample_losses: SampleLosses | None = None,
+    temperature: float | None = None,
+    fitted_here: bool = False,
 ) -> dict[str, Any]:
-    """Judge log-probabilities (N, K) against targets (N,) int; the result is ready for JSON.
+    """Judge the network's log-probabilities (N, K) against targets (N,) int; the result is ready for JSON.
+
+    `loss` is the criterion's, `sample_losses` (losses, weights), (N,) each, its parts. With a `temperature` the ranking
+    and the calibration are of the calibrated probabilities; `fitted_here` says that these images chose it, and then
+    the calibration is cross-fitted. `intervals` has (low, high) of every number, null where there is none, and
+    `interval_methods` says how each came to be. Top-1 does not depend on the temperature.
 
     A number that is not defined (no images, one class only, a loss that is not finite) is None, never NaN.
-    Macro averages of precision, recall and F1 are over the classes that occur in targets or predictions
-    (scikit-learn's default), those of ROC-AUC (one versus rest) and of average precision, and balanced accuracy,
-    over the classes that occur in targets. With two classes `roc_auc` is that of class 1.
-
     Raises:
         WorkFailed: some log-probabilities are NaN or +infinity.
     """
@@ -44,16 +55,30 @@ def classification_metrics(
     _refuse_not_numbers(scores)
     predictions = scores.argmax(axis=1)
     num_right = int((predictions == truth).sum())
+    confusion = np.bincount(truth * num_classes + predictions, minlength=num_classes**2).reshape(num_classes, -1)
+    top_k, top_k_intervals = _top_k(scores, truth)
+    numbers, intervals, per_class = averages(confusion, class_names)
+    ranks, rank_intervals = ranking(tempered(scores, temperature), truth)
+    accuracy_interval = list(wilson(num_right, num_samples))
     return {
         "accuracy": num_right / num_samples if num_samples else None,
-        "accuracy_interval": list(wilson(num_right, num_samples)),
+        "accuracy_interval": accuracy_interval,
         "num_samples": num_samples,
         "loss": float(loss) if loss is not None and math.isfinite(loss) else None,
-        "top_k": _top_k(scores, truth),
-        **_averages(truth, predictions),
-        **_ranking(scores, truth),
-        "per_class": _per_class(truth, predictions, class_names),
-        "confusion_matrix": _confusion(truth, predictions, num_classes),
+        "top_k": top_k,
+        **numbers,
+        **ranks,
+        "intervals": {
+            "accuracy": accuracy_interval,
+            "loss": _loss_interval(loss, sample_losses),
+            "top_k": top_k_intervals,
+            **intervals,
+            **rank_intervals,
+        },
+        "interval_methods": METHODS,
+        "per_class": per_class,
+        "confusion_matrix": [[int(count) for count in row] for row in confusion],
+        "calibration": _calibration(scores, truth, temperature, fitted_here),
     }
 
 
@@ -67,68 +92,37 @@ def _refuse_not_numbers(scores: npt.NDArray[np.float64]) -> None:
         )
 
 
-def _top_k(scores: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> dict[str, float | None]:
-    """Return the fraction of images whose target is among the k most probable classes, for each k < K."""
+def _top_k(scores: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fraction of images whose target is among the k likeliest classes, for each k < K, and intervals."""
     num_samples, num_classes = scores.shape
     of_target = np.take_along_axis(scores, targets[:, None], axis=1)
     earlier = np.arange(num_classes) < targets[:, None]
     # Among equals the lower class comes first, as with argmax, so that top 1 would be the accuracy.
     rank = ((scores > of_target) | ((scores == of_target) & earlier)).sum(axis=1)
-    return {str(k): float((rank < k).mean()) if num_samples else None for k in TOP_K if num_classes > k}
+    found = {str(k): int((rank < k).sum()) for k in TOP_K if num_classes > k}
+    values = {k: number / num_samples if num_samples else None for k, number in found.items()}
+    return values, {k: list(wilson(number, num_samples)) for k, number in found.items()}
 
 
-def _averages(targets: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64]) -> dict[str, float | None]:
-    """Return balanced accuracy and the macro and weighted averages of precision, recall and F1."""
-    names = [f"{metric}_{average}" for average in ("macro", "weighted") for metric in ("precision", "recall", "f1")]
-    if not len(targets):
-        return dict.fromkeys(["balanced_accuracy", *names])
-    # balanced_accuracy_score warns about classes that are predicted only; this is its definition without the warning.
-    balanced = recall_score(targets, predictions, labels=np.unique(targets), average="macro", zero_division=0)
-    values: list[float] = []
-    for average in ("macro", "weighted"):
-        values += precision_recall_fscore_support(targets, predictions, average=average, zero_division=0)[:3]
-    return {"balanced_accuracy": float(balanced), **{n: float(v) for n, v in zip(names, values, strict=True)}}
+def _loss_interval(loss: float | None, sample_losses: SampleLosses | None) -> list[float] | None:
+    """Return the interval of a loss that is the weighted mean of the images' own; None where it is not."""
+    if sample_losses is None or loss is None or not len(sample_losses[0]) or not math.isfinite(loss):
+        return None
+    losses, weights = sample_losses
+    if not np.isclose(losses.sum() / weights.sum(), loss, rtol=0.01):
+        return None  # bf16 may differ a little; more means that the criterion is something else
+    means = resampled_means(np.column_stack([losses, weights]))
+    influences = (losses - loss * weights) / weights.mean()
+    return bca(means[:, 0] / means[:, 1], loss, influences)
 
 
-def _ranking(scores: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]) -> dict[str, float | None]:
-    """Return ROC-AUC and average precision, None where one of them is not defined."""
-    if scores.shape[1] == 2:
-        # The difference orders as the probability does and has no ties where float32 rounds probabilities to 1.
-        # A class of probability exactly 0 makes it infinite, which scikit-learn refuses: keep the order, stay finite.
-        first, second = _finite(scores).T
-        scores = np.stack([first - second, second - first], axis=1)
-    scores = _finite(scores)
-    present = np.unique(targets)
-    hits = [(targets == number, scores[:, number]) for number in present]
-    areas = [roc_auc_score(hit, score) for hit, score in hits] if len(present) > 1 else []
-    precisions = [average_precision_score(hit, score) for hit, score in hits]
-    return {
-        "roc_auc": float(np.mean(areas)) if areas else None,
-        "average_precision": float(np.mean(precisions)) if precisions else None,
-    }
-
-
-def _finite(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Replace -infinity by a number below every float32, and so below every other log-probability."""
-    return np.maximum(scores, -1e39)
-
-
-def _per_class(
-    targets: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64], class_names: tuple[str, ...]
-) -> list[dict[str, Any]]:
-    """Return precision, recall, F1 (0 where not defined) and the number of images, one record a class."""
-    if not len(targets):
-        return [{"label": n, "precision": None, "recall": None, "f1": None, "num_samples": 0} for n in class_names]
-    columns = precision_recall_fscore_support(
-        targets, predictions, labels=np.arange(len(class_names)), average=None, zero_division=0
-    )
-    return [
-        {"label": n, "precision": float(p), "recall": float(r), "f1": float(f), "num_samples": int(s)}
-        for n, p, r, f, s in zip(class_names, *columns, strict=True)
-    ]
-
-
-def _confusion(targets: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64], num_classes: int) -> list[list[int]]:
-    """Return counts (K, K), one row a target, one column a prediction."""
-    counts = np.bincount(targets * num_classes + predictions, minlength=num_classes**2)
-    return [[int(count) for count in row] for row in counts.reshape(num_classes, num_classes)]
+def _calibration(
+    scores: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], temperature: float | None, fitted_here: bool
+) -> dict[str, Any]:
+    """Return the calibration of what is shown, and, where there is a temperature, `before` it."""
+    before = calibration(scores, targets)
+    if temperature is None:
+        return {"temperature": None, "how": "the network's own probabilities", **before}
+    shown = cross_fitted(scores, targets) if fitted_here else tempered(scores, temperature)
+    how = "5-fold cross-fitted: each fifth under the temperature of the others" if fitted_here else "fitted on val"
+    return {"temperature": temperature, "how": how, **calibration(shown, targets), "before": before}

@@ -69,6 +69,13 @@ class RunFolder:
         return self.bundle
 
     @property
+    def weights(self) -> Path:
+        return self.bundle / "model.safetensors"
+
+    def outputs_of(self, split: str) -> Path:
+        return self.path / "outputs" / f"{split}.safetensors"
+
+    @property
     def plots(self) -> Path:
         return self.path / "plots"
 

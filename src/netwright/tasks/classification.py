@@ -82,6 +82,25 @@ def build_batch_loss(
     return lambda outputs, targets: (loss(outputs.float(), targets), weights[targets].sum())
 
 
+def sample_losses(
+    criterion: Criterion, log_probabilities: Tensor, targets: Tensor, class_counts: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Return each image's part of the loss and its weight, (N,) float64 both: sum over sum is the criterion's mean.
+
+    From log-probabilities (N, K), which say all that the built-in criteria ask of the outputs; None for one of the
+    user's own."""
+    scores = log_probabilities.double()
+    given = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
+    if not isinstance(criterion, (CrossEntropy, Nll, Bce, BceWithLogits)):
+        return None
+    weights = _class_weights(given, class_counts)
+    weights = torch.ones(scores.shape[1]) if weights is None else weights
+    weights = weights.double()
+    smoothing = criterion.label_smoothing if isinstance(criterion, CrossEntropy) else 0.0
+    losses = functional.cross_entropy(scores, targets, weights, label_smoothing=smoothing, reduction="none")
+    return losses, weights[targets]
+
+
 def _class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
     """Return one weight a class, or None; balanced is N / (K · count), as scikit-learn's `class_weight="balanced"`."""
     if given is None:

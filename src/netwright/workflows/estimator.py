@@ -27,6 +27,7 @@ from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import MachineError
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, applied, choose_machine
+from netwright.tasks.temperature import tempered
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.run import Run
@@ -127,7 +128,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 for start in range(0, len(images), PREDICT_BATCH)
             ]
         # in float64, and normalised there: float32 rows add up to 1 only within 1e-6
-        probabilities: Array = torch.cat(parts).double().softmax(dim=1).numpy()
+        scores = torch.cat(parts).numpy()
+        probabilities: Array = np.exp(tempered(scores, self._predictor.bundle.temperature or 1.0))
         place = {name: column for column, name in enumerate(self._predictor.bundle.task.class_names)}
         return probabilities[:, [place[name] for name in _names(self.classes_)]]
 

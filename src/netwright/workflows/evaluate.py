@@ -15,16 +15,17 @@ from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
-from netwright.evaluation.metrics import classification_metrics
-from netwright.evaluation.outputs import run_network
+from netwright.evaluation.outputs import Outputs, run_network
 from netwright.files.atomic import write_json
 from netwright.files.hashing import sha256_file
 from netwright.report.confusion import plot_confusion
+from netwright.report.reliability import plot_reliability
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_batch_loss
 from netwright.workflows.build import eval_batches
+from netwright.workflows.judging import keep_outputs, measure
 from netwright.workflows.own import Own
 
 
@@ -53,12 +54,13 @@ def evaluate_run(
             split = _split_of_other(folder, prepared)
         rows_of = "test" if split == "other" else split
         prepared = dataclasses.replace(prepared, transform=predictor.transform)
-        metrics = judge(folder, own, recipe, prepared, predictor, rows_of)
+        outputs, metrics = judge(folder, own, recipe, prepared, predictor, rows_of, fitted_here=split == "val")
     result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
     if split == "test":  # first of all: a number that is seen is a look
         judged = prepared.split_fingerprints["test"]
         result["looks"] = record_look(folder.path, judged, metrics["accuracy"], sha256_file(folder.recipe))
     if split != "other":
+        keep_outputs(folder, split, outputs, prepared, predictor.bundle.epoch)
         result["plot"] = _keep(folder, split, metrics, prepared)
     return result
 
@@ -76,8 +78,15 @@ def _split_of_other(folder: RunFolder, prepared: PreparedData) -> str:
 
 
 def judge(
-    folder: RunFolder, own: Own, recipe: Recipe, prepared: PreparedData, predictor: Predictor, split: str
-) -> dict[str, Any]:
+    folder: RunFolder,
+    own: Own,
+    recipe: Recipe,
+    prepared: PreparedData,
+    predictor: Predictor,
+    split: str,
+    *,
+    fitted_here: bool,
+) -> tuple[Outputs, dict[str, Any]]:
     """Run the bundle's network over a split; balanced class weights are those of the run's train split."""
     machine = predictor.machine
     task = predictor.bundle.task
@@ -85,9 +94,8 @@ def judge(
     batch_loss = build_batch_loss(recipe.criterion, counts, machine.device, own.criterion)
     batches = eval_batches(prepared, split, recipe, machine)
     outputs = run_network(predictor.network, batches.epoch(0), task, batch_loss, machine)
-    return classification_metrics(
-        outputs.log_probabilities.numpy(), outputs.targets.numpy(), task.class_names, loss=outputs.loss
-    )
+    temperature = predictor.bundle.temperature
+    return outputs, measure(outputs, task, recipe.criterion, counts, temperature=temperature, fitted_here=fitted_here)
 
 
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
@@ -126,4 +134,7 @@ def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: Prep
     plot = folder.plots / f"confusion-{split}.png"
     title = f"{folder.path.name}: {split}"
     plot_confusion(metrics["confusion_matrix"], prepared.labelled.class_names, plot, title=title)
+    reliability = folder.plots / f"reliability-{split}.png"
+    title = f"{folder.path.name}: how sure, how right; {split}"
+    plot_reliability(metrics["calibration"], reliability, title=title)
     return str(plot)

@@ -30,7 +30,8 @@ def predict_files(run: str | Path, paths: Sequence[str], *, top: int = 5, plot: 
         answers = list(predictor.predict(files, [str(file) for file in files]))
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
-    return as_json(answers, top)
+        calibrated = predictor.bundle.temperature is not None
+    return as_json(answers, top, calibrated)
 
 
 def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
@@ -47,8 +48,7 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
     wrong = [answer for answer in answers if answer.error is not None]
     if wrong and not is_path_list(images):  # a file may be damaged by accident, an array that does not fit is a mistake
         raise DataError(f"image {wrong[0].source}: {wrong[0].error}")
-    predictions: list[dict[str, Any]] = as_json(answers, top)["predictions"]
-    return predictions
+    return [answer.to_mapping(top) for answer in answers]
 
 
 @contextmanager
@@ -62,9 +62,9 @@ def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
         yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
 
 
-def as_json(answers: Sequence[Prediction], top: int | None) -> dict[str, Any]:
-    """Return the contract's JSON object; temperature scaling, and with it `calibrated`, is to come."""
-    return {"predictions": [answer.to_mapping(top) for answer in answers], "calibrated": False}
+def as_json(answers: Sequence[Prediction], top: int | None, calibrated: bool) -> dict[str, Any]:
+    """Return the contract's JSON object; `calibrated` says whether the probabilities went through a temperature."""
+    return {"predictions": [answer.to_mapping(top) for answer in answers], "calibrated": calibrated}
 
 
 def as_sources(images: Any) -> list[Any]:

@@ -4,16 +4,19 @@ from typing import Any
 
 from netwright.data.prepare import PreparedData
 from netwright.deployment.bundle import Bundle, save_bundle
-from netwright.evaluation.metrics import classification_metrics
+from netwright.evaluation.calibration import fit_temperature
 from netwright.evaluation.outputs import run_network
 from netwright.files.atomic import write_json
 from netwright.report.confusion import plot_confusion
 from netwright.report.curves import plot_curves
+from netwright.report.reliability import plot_reliability
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
 from netwright.training.fit import Plan
 from netwright.training.state import TrainingState
+from netwright.workflows.build import count_classes
+from netwright.workflows.judging import keep_outputs, measure
 
 
 def write_results(
@@ -25,12 +28,14 @@ def write_results(
     weights = state.best_or_last()
     state.model.load_state_dict(weights)
     metrics: dict[str, Any] = {}
+    temperature, outputs = None, None
     if plan.val is not None:
         state.model.eval()
         outputs = run_network(state.model, plan.val.epoch(0), task, plan.batch_loss, plan.machine)
-        metrics["val"] = classification_metrics(
-            outputs.log_probabilities.numpy(), outputs.targets.numpy(), task.class_names, loss=outputs.loss
-        )
+        temperature = fit_temperature(outputs.log_probabilities.numpy(), outputs.targets.numpy())
+        counts = count_classes(prepared, "train")
+        criterion = plan.recipe.criterion
+        metrics["val"] = measure(outputs, task, criterion, counts, temperature=temperature, fitted_here=True)
     labelled = prepared.labelled
     bundle = Bundle(
         model=plan.recipe.model,
@@ -41,10 +46,15 @@ def write_results(
         epoch=best["epoch"],
         metrics={split: short(numbers) for split, numbers in metrics.items()},
         data={"name": labelled.name, "fingerprint": prepared.fingerprint, "num_train": len(prepared.rows["train"])},
+        temperature=temperature,
     )
-    if save_bundle(folder.bundle, bundle, weights) and folder.metrics.exists():
+    if not save_bundle(folder.bundle, bundle, weights):
+        folder.outputs_of("test").unlink(missing_ok=True)
+    elif folder.metrics.exists():
         known = read_json(folder.metrics)  # the same weights were judged on test: that stays true
         metrics |= {"test": known["test"]} if "test" in known else {}
+    if outputs is not None:
+        keep_outputs(folder, "val", outputs, prepared, best["epoch"])
     write_json(
         folder.metrics,
         {
@@ -61,7 +71,7 @@ def write_results(
 def draw_plots(
     folder: RunFolder, state: TrainingState, task: Classification, best_epoch: int, metrics: dict[str, Any]
 ) -> None:
-    """Draw the curves, and the confusion matrix where there is a val split."""
+    """Draw the curves, and, where there is a val split, its confusion matrix and reliability."""
     folder.plots.mkdir(exist_ok=True)
     plot_curves(state.history, folder.plots / "curves.png", best_epoch=best_epoch, title=folder.path.name)
     if "val" in metrics:
@@ -71,6 +81,8 @@ def draw_plots(
             folder.plots / "confusion-val.png",
             title=f"{folder.path.name}: val, epoch {best_epoch}",
         )
+        title = f"{folder.path.name}: how sure, how right; val"
+        plot_reliability(metrics["val"]["calibration"], folder.plots / "reliability-val.png", title=title)
 
 
 def short(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""What the network said of every image of a split, kept so that runs can be compared image by image. No torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from netwright.errors import InputError
+from netwright.files.atomic import write_atomic
+
+Array = npt.NDArray[Any]
+MOST_BYTES = 64 * 2**20  # log-probabilities that would take more are kept in half precision
+
+
+@dataclass(frozen=True, eq=False)
+class StoredOutputs:
+    """N answers in the order of the rows. `log_probabilities` (N, K) float32 or float16, the network's own;
+    `predictions`, `targets`, `rows` (N,) int64; `samples` (N,) int64, the first eight bytes of each image's SHA-256.
+    `about`: split, its fingerprint, epoch, SHA-256 of the weights, class names."""
+
+    log_probabilities: Array
+    predictions: Array
+    targets: Array
+    rows: Array
+    samples: Array
+    about: dict[str, Any]
+
+
+def save_outputs(path: Path, outputs: StoredOutputs) -> None:
+    """Write the answers as safetensors, atomically."""
+    scores = outputs.log_probabilities.astype(np.float32, copy=False)
+    if scores.nbytes > MOST_BYTES:
+        scores = np.maximum(scores, -65504).astype(np.float16)
+    names = ("predictions", "targets", "rows", "samples")
+    columns = {name: np.ascontiguousarray(getattr(outputs, name), dtype=np.int64) for name in names}
+    path.parent.mkdir(exist_ok=True)
+    # one entry: safetensors writes several in any order
+    about = {"about": json.dumps(outputs.about, sort_keys=True)}
+    write_atomic(path, save({"log_probabilities": np.ascontiguousarray(scores), **columns}, about))
+
+
+def load_outputs(path: Path) -> StoredOutputs:
+    """Read them again. Raises InputError that names the file when it is damaged."""
+    try:
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["about"])
+        return StoredOutputs(**load(content), about=about)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(f"{path} can't be read ({error}); netwright evaluate writes it again") from None
