@@ -19,6 +19,7 @@ VERBS = {
     "resume": "Go on with an interrupted run, or train one for longer.",
     "runs": "List runs, show one, compare two.",
     "data": "Look at a data set before training on it.",
+    "cache": "List, limit or clear the decoded images that later runs use again.",
     "models": "List the networks with their arguments and defaults.",
     "transforms": "List the random transforms (augmentations) with their arguments.",
     "optimizers": "List optimizers, criteria and learning-rate schedules.",

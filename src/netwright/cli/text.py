@@ -109,5 +109,13 @@ def duration(seconds: float | None) -> str:
     return words(seconds)
 
 
+def size(num_bytes: float) -> str:
+    """Bytes as a person says them: "812 kB", "3.1 GB"."""
+    power = 0
+    while num_bytes >= 999.5 and power < 4:
+        num_bytes, power = num_bytes / 1000, power + 1
+    return f"{num_bytes:.{1 if power and num_bytes < 9.95 else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def _missing(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
