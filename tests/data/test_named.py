@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from sklearn.datasets import load_digits
 
-from netwright.config.recipe import Data
+from netwright.config.recipe import Data, build_recipe
 from netwright.data import named
-from netwright.data.labelled import ArrayImages, ItemImages
+from netwright.data.labelled import ArrayImages, FileImages, ItemImages
+from netwright.data.prepare import prepare
 from netwright.data.sources import open_data
 from netwright.errors import DataError, MachineError
 
@@ -176,6 +179,34 @@ def test_channels_first_arrays_and_sets_of_items(tmp_path: Path, monkeypatch: py
     assert isinstance(flowers.images, ItemImages)
     assert flowers.class_names == ("rose", "tulip")
     assert list(flowers.given) == ["train", "val", "test"]
+
+
+def test_sets_of_files_are_read_by_our_decoder_and_give_what_torchvision_gives(tmp_path: Path) -> None:
+    """Food101 as it lies on disk after its download, with its splits named in another order than ours."""
+    random = np.random.default_rng(0)
+    listed: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
+    (tmp_path / "food-101" / "meta").mkdir(parents=True)
+    for label in ("apple_pie", "waffles"):
+        (tmp_path / "food-101" / "images" / label).mkdir(parents=True)
+        for number in range(6):
+            name = f"{label}/{random.integers(10**6)}"
+            listed["train" if number % 3 else "test"].setdefault(label, []).append(name)
+            coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize((20, 16))
+            coarse.save(tmp_path / "food-101" / "images" / f"{name}.jpg")
+    for split, names in listed.items():
+        (tmp_path / "food-101" / "meta" / f"{split}.json").write_text(json.dumps(names))
+    labelled = open_data(Data(source="food101", root=str(tmp_path)))
+    assert isinstance(labelled.images, FileImages)
+    prepared = prepare(labelled, labelled.given, build_recipe({}))
+    assert prepared.transform.store_size == (16, 20)
+    for split, rows in labelled.given.items():
+        theirs = torchvision.datasets.Food101(str(tmp_path), split=split)
+        pixels = prepared.store.gather(torch.from_numpy(rows)).numpy()
+        assert np.array_equal(pixels, np.stack([np.asarray(image) for image, _ in theirs]))
+        assert labelled.targets[rows].tolist() == [target for _, target in theirs]
+        assert [labelled.class_names[target] for target in labelled.targets[rows]] == [
+            theirs.classes[target] for _, target in theirs
+        ]
 
 
 def test_damaged_idx_and_a_root_that_is_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ import numpy as np
 
 from netwright.config.datasets import NAMED_SETS
 from netwright.data.arrays import assemble_arrays
-from netwright.data.discover import as_path
+from netwright.data.discover import IMAGE_SUFFIXES, as_path
 from netwright.data.idx import find_idx, read_idx
 from netwright.data.item_targets import item_targets
-from netwright.data.labelled import SPLITS, Array, ItemImages, LabelledData, Rows
+from netwright.data.labelled import SPLITS, Array, FileImages, ItemImages, LabelledData, Rows
 from netwright.data.npz import open_npz
 from netwright.errors import DataError, MachineError
 from netwright.files.folders import cache_folder
 
 _MAKES_FOLDERS = {"Caltech101": "caltech101", "Caltech256": "caltech256", "EuroSAT": "eurosat"}  # even without download
+# of Food101, Flowers102, DTD, FGVCAircraft; OxfordIIITPet; StanfordCars, RenderedSST2, Imagenette; folders of classes
+_FILE_LISTS = ("_image_files", "_images", "_samples", "samples")
 _NOT_THERE = (OSError, RuntimeError, ValueError, ImportError)
 
 
@@ -170,7 +173,25 @@ def _from_torchvision(name: str, datasets: dict[str, Any]) -> LabelledData:
     names = _class_names(getattr(first, "classes", None) or getattr(first, "categories", None), name)
     if all(hasattr(dataset, "data") for dataset in datasets.values()):
         return _assemble(name, {split: _array_part(name, dataset) for split, dataset in datasets.items()}, names)
-    return join_items(name, datasets, names, parallel=name != "pcam")  # h5py files are not for many threads
+    labelled = join_items(name, datasets, names, parallel=name != "pcam")  # h5py files are not for many threads
+    assert isinstance(labelled.images, ItemImages)
+    parts = labelled.images.datasets
+    paths = [_paths(part) for part in parts]
+    if any(len(found) != len(part) for found, part in zip(paths, parts, strict=True)):
+        return labelled
+    return replace(labelled, images=FileImages(tuple(path for found in paths for path in found)))
+
+
+def _paths(dataset: Any) -> list[Path]:
+    """Return the files that a set of torchvision's opens as its items, in order, or none when it keeps no such list.
+
+    They are read by our decoder then, like any folder's: in parallel, and not at all when they are kept already."""
+    for attribute in _FILE_LISTS:
+        kept = getattr(dataset, attribute, None)
+        if kept:
+            paths = [Path(item[0] if isinstance(item, tuple) else item) for item in kept]
+            return paths if all(path.suffix.lower() in IMAGE_SUFFIXES for path in paths) else []
+    return []
 
 
 def _array_part(name: str, dataset: Any) -> tuple[Array, Rows]:
