@@ -68,7 +68,7 @@ def test_criterion_builds_and_goes_with_its_task(name: str) -> None:
 @pytest.mark.parametrize("name", built_in(OPTIMIZERS.parts))
 def test_optimizer_gets_every_declared_argument(name: str) -> None:
     optimizer = OPTIMIZERS.parts[name]()
-    built = build_optimizer(optimizer, nn.Linear(2, 2).parameters(), fused=False)
+    built = build_optimizer(optimizer, nn.Linear(2, 2).parameters(), kernel="plain")
     declared = {field.name: getattr(optimizer, field.name) for field in msgspec.structs.fields(optimizer)}
     declared.pop("name")
     assert {argument: built.defaults[argument] for argument in declared} == declared

@@ -5,14 +5,14 @@ import torch
 
 from netwright.config.recipe import Runtime
 from netwright.errors import MachineError
-from netwright.runtime.machine import applied, choose_machine, hardware_bf16, resolved
+from netwright.runtime.machine import applied, choose_machine, hardware_bf16, machine_for_predictions, resolved
 
 
 def test_auto_is_written_out_and_chosen_again():
     machine = choose_machine(Runtime())
-    settled = resolved(machine)
+    settled = resolved(machine, Runtime(trial=False))
     assert "auto" not in (settled.device, settled.precision, settled.threads, settled.memory_format)
-    assert choose_machine(settled) == machine
+    assert choose_machine(settled) == machine and not settled.trial
 
 
 def test_exact_is_fp32_and_contiguous():
@@ -40,3 +40,16 @@ def test_settings_and_random_state_come_back():
         torch.manual_seed(1)
     assert torch.get_num_threads() == before[0] and torch.are_deterministic_algorithms_enabled() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_a_network_is_used_as_it_was_trained_as_far_as_the_machine_can(monkeypatch):
+    monkeypatch.setattr("netwright.runtime.machine.available_cores", lambda: 2)
+    monkeypatch.setattr("netwright.runtime.machine.hardware_bf16", lambda device: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    trained = Runtime(device="cuda:3", precision="bf16", threads=64, memory_format="contiguous")
+    machine = machine_for_predictions(trained)
+    assert machine.device.type != "cuda" and machine.precision == "fp32" and machine.threads == 2
+    assert machine.memory_format is torch.contiguous_format
+    monkeypatch.setattr("netwright.runtime.machine.hardware_bf16", lambda device: True)
+    same = Runtime(device="cpu", precision="bf16", threads=1, memory_format="channels_last")
+    assert machine_for_predictions(same) == choose_machine(same)

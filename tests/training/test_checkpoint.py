@@ -15,7 +15,7 @@ from torch import nn
 from netwright.config.optimization import OPTIMIZERS, Optimizer
 from netwright.errors import WeightsError
 from netwright.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
-from netwright.training.optimizer import build_optimizer
+from netwright.training.optimizer import build_optimizer, choose_kernel
 from netwright.training.state import Progress, Sums, TrainingState
 
 NAMES = [name for name in OPTIMIZERS.parts if name != "custom"]
@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, list[dict[str, object]]] = {
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
     "rmsprop": [{}, {"momentum": 0.9}],
 }
+CPU = torch.device("cpu")
 CASES = [(name, arguments) for name in NAMES for arguments in ARGUMENTS.get(name, [{}])]
 
 
@@ -31,7 +32,7 @@ def build_state(optimizer: Optimizer, seed: int, fused: bool = True) -> Training
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
     model = model.to(memory_format=torch.channels_last)
-    made = build_optimizer(optimizer, model.parameters(), fused=fused)
+    made = build_optimizer(optimizer, model.parameters(), kernel=choose_kernel(optimizer, CPU, "auto", exact=not fused))
     return TrainingState(model, made, Sums(num_correct))
 
 

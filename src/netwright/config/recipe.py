@@ -136,12 +136,17 @@ class Training(Section, frozen=True, kw_only=True):
 
 
 class Runtime(Section, frozen=True, kw_only=True):
-    """Where the run runs. `auto` is replaced in the saved recipe by what was chosen."""
+    """Where the run runs. `auto` is replaced in the saved recipe by what was chosen.
+
+    `optimizer_kernel` is how the optimizer updates: one tensor after the other (plain), torch's lists of tensors
+    (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial."""
 
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Count | Literal["auto"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    optimizer_kernel: Literal["auto", "plain", "foreach", "fused"] = "auto"
+    trial: bool = True
     exact: bool = False
 
     def check(self, where: str) -> None:

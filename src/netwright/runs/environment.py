@@ -19,7 +19,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
     }
 
@@ -31,7 +31,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Return the processor's name; `platform.processor()` is empty on most Linux systems."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Literal
 
+import msgspec
 import torch
 
 from netwright.config.recipe import Runtime
@@ -60,23 +62,42 @@ def choose_machine(runtime: Runtime) -> Machine:
     return Machine(device, precision, _MEMORY_FORMATS[layout], threads, exact)
 
 
-def resolved(machine: Machine) -> Runtime:
-    """Return the recipe's `runtime` with every choice written out, as the run saves it."""
-    return Runtime(
+def machine_for_predictions(runtime: Runtime) -> Machine:
+    """Resolve the `runtime` of a run's recipe where its network is used and not trained, perhaps on another machine.
+
+    It computes as it was trained, as far as this machine can: another device where there is no such one, fp32 where
+    bf16 would be emulated, no more threads than cores (8 to 50 times slower)."""
+    try:
+        machine = choose_machine(runtime)
+    except MachineError:
+        machine = choose_machine(msgspec.structs.replace(runtime, device="auto"))
+    if machine.precision == "bf16" and not hardware_bf16(machine.device):
+        machine = replace(machine, precision="fp32")
+    return replace(machine, threads=min(machine.threads, available_cores()))
+
+
+def resolved(machine: Machine, runtime: Runtime) -> Runtime:
+    """Return the recipe's `runtime` with the machine's choices written out, as the run saves it."""
+    return msgspec.structs.replace(
+        runtime,
         device=str(machine.device),
         precision="bf16" if machine.precision == "bf16" else "fp32",
         threads=machine.threads,
-        memory_format="channels_last" if machine.memory_format is torch.channels_last else "contiguous",
-        exact=machine.exact,
+        memory_format=memory_format_name(machine.memory_format),
     )
+
+
+def in_memory_format(machine: Machine, name: str) -> Machine:
+    """Return the machine with another memory format, `contiguous` or `channels_last`."""
+    return replace(machine, memory_format=_MEMORY_FORMATS[name])
 
 
 _MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def memory_format_name(memory_format: torch.memory_format) -> str:
+def memory_format_name(memory_format: torch.memory_format) -> Literal["contiguous", "channels_last"]:
     """Return the recipe's word for a memory format."""
-    return next(name for name, known in _MEMORY_FORMATS.items() if known is memory_format)
+    return "channels_last" if memory_format is torch.channels_last else "contiguous"
 
 
 def _choose_device(asked: str) -> torch.device:

@@ -1,7 +1,7 @@
 """Optimizers by name: torch's own, in the quickest implementation that the device has."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,8 +15,9 @@ from netwright.config.optimization import (
     RmsProp,
     Sgd,
 )
-from netwright.errors import RecipeError
+from netwright.errors import RecipeError, listed
 
+Kernel = Literal["plain", "foreach", "fused"]
 OPTIMIZER_CLASSES: dict[type[Optimizer], type[torch.optim.Optimizer]] = {
     Sgd: torch.optim.SGD,
     Adam: torch.optim.Adam,
@@ -28,19 +29,47 @@ OPTIMIZER_CLASSES: dict[type[Optimizer], type[torch.optim.Optimizer]] = {
 _HAVE_FUSED = (Sgd, Adam, AdamW, Adagrad)
 
 
-def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter], *, fused: bool) -> torch.optim.Optimizer:
-    """Build torch's optimizer over the parameters that get gradients.
+def choose_kernel(optimizer: Optimizer, device: torch.device, asked: str, *, exact: bool) -> Kernel:
+    """Return how the optimizer will update; `auto` is fused where there is such a kernel, and plain in exact runs.
 
-    `fused` updates all in one kernel where there is one: 0.96 -> 0.83 s an epoch of Adam on a small MLP, and the last
-    bits differ from the unfused loop, so exact runs do without. Raises RecipeError when nothing is trainable."""
+    Fused updates all in one kernel: 0.96 -> 0.83 s an epoch of Adam on a small MLP; the last bits differ from the plain
+    loop's. Raises RecipeError when fused is asked for and there is none."""
+    known = kernels(optimizer, device)
+    if asked == "auto":
+        return "plain" if exact else known[0]
+    for kernel in known:
+        if kernel == asked:
+            return kernel
+    raise RecipeError(
+        f"`runtime.optimizer_kernel` is {asked!r} and {optimizer.name} has none on {device.type}; "
+        f"known: {listed(known)}"
+    )
+
+
+def kernels(optimizer: Optimizer, device: torch.device) -> tuple[Kernel, ...]:
+    """Return the implementations that torch has of an optimizer on a device, the quickest by reputation first."""
+    if type(optimizer) not in OPTIMIZER_CLASSES:
+        return ("plain",)
+    # Adagrad has no fused kernel on CUDA
+    if (
+        isinstance(optimizer, _HAVE_FUSED)
+        and device.type in ("cpu", "cuda")
+        and not (isinstance(optimizer, Adagrad) and device.type == "cuda")
+    ):
+        return ("fused", "foreach", "plain")
+    return ("foreach", "plain") if device.type == "cuda" else ("plain", "foreach")
+
+
+def build_optimizer(
+    optimizer: Optimizer, parameters: Iterable[nn.Parameter], *, kernel: Kernel
+) -> torch.optim.Optimizer:
+    """Build torch's optimizer over the parameters that get gradients. Raises RecipeError when nothing is trainable."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if not trainable:
         raise RecipeError("no parameter of the network is trainable: all are frozen; unfreeze some layers")
     arguments: dict[str, Any] = {name: value for name, value in _arguments(optimizer).items() if name != "name"}
-    if isinstance(optimizer, _HAVE_FUSED) and fused and all(p.device.type in ("cpu", "cuda") for p in trainable):
-        # Adagrad has no fused kernel on CUDA
-        if not (isinstance(optimizer, Adagrad) and trainable[0].device.type == "cuda"):
-            arguments["fused"] = True
+    # both said: torch takes foreach by itself on CUDA where neither is, and refuses both at once
+    arguments |= {"fused": True} if kernel == "fused" else {"foreach": kernel == "foreach"}
     for kind, torch_class in OPTIMIZER_CLASSES.items():
         if isinstance(optimizer, kind):
             return torch_class(trainable, **arguments)

@@ -2,15 +2,18 @@
 
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
-from netwright.training.estimate import estimate_seconds
 from netwright.training.fit import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.console import Console
 from netwright.workflows.duration import duration
+from netwright.workflows.settle import Settled
 
 
-def announce(folder: RunFolder, console: Console, plan: Plan, prepared: PreparedData, state: TrainingState) -> None:
+def announce(
+    folder: RunFolder, console: Console, settled: Settled, prepared: PreparedData, state: TrainingState
+) -> None:
     """Say what will be trained on what, where, and about how long it will take."""
+    plan = settled.plan
     labelled = prepared.labelled
     height, width = prepared.transform.image_size
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in prepared.rows.items())
@@ -20,6 +23,10 @@ def announce(folder: RunFolder, console: Console, plan: Plan, prepared: Prepared
         console.say(f"         {notice}")
     _say_network(console, plan, state)
     _say_training(console, plan, state)
+    about = f"; about {duration(settled.expected_seconds)}" if settled.expected_seconds is not None else ""
+    console.say(f"machine  {plan.machine.describe()}{about}")
+    if settled.describe():
+        console.say(f"chosen   {settled.describe()}")
     going_on = (
         f", goes on in epoch {state.progress.epoch}" if state.progress.step and not state.progress.finished else ""
     )
@@ -42,10 +49,6 @@ def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
         f"training {_counted(training.epochs, 'epoch')} of {_counted(plan.steps_per_epoch, 'step')}, "
         f"batch {training.batch_size}, {plan.recipe.optimizer.name} lr {lr:g}"
     )
-    left = training.epochs - state.progress.epoch + 1
-    seconds = estimate_seconds(state, plan) if left > 0 and not console.quiet else None
-    about = f"; about {duration(seconds)}" if seconds is not None else ""
-    console.say(f"machine  {plan.machine.describe()}{about}")
 
 
 def _counted(number: int, word: str) -> str:

@@ -23,7 +23,7 @@ from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
 from netwright.tasks.classification import Classification, build_batch_loss
 from netwright.training.fit import Plan
-from netwright.training.optimizer import build_optimizer
+from netwright.training.optimizer import build_optimizer, choose_kernel
 from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
 
@@ -40,7 +40,10 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
     recipe = with_fast_preset(recipe, len(prepared.rows["train"]))
-    return recipe.replace(data=data, split=split, runtime=resolved(machine))
+    asked = recipe.runtime.optimizer_kernel
+    kernel = choose_kernel(recipe.optimizer, machine.device, asked, exact=machine.exact)
+    runtime = msgspec.structs.replace(resolved(machine, recipe.runtime), optimizer_kernel=kernel)
+    return recipe.replace(data=data, split=split, runtime=runtime)
 
 
 def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
@@ -100,7 +103,9 @@ def build_state(
     if own.optimizer is not None:
         optimizer = own.optimizer(model.parameters())
     else:
-        optimizer = build_optimizer(recipe.optimizer, model.parameters(), fused=not machine.exact)
+        kernel = recipe.runtime.optimizer_kernel
+        assert kernel != "auto"  # written out by `resolve`
+        optimizer = build_optimizer(recipe.optimizer, model.parameters(), kernel=kernel)
     return TrainingState(model, optimizer, Sums(task.num_correct))
 
 

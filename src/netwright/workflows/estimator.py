@@ -24,9 +24,8 @@ from netwright.config.recipe import Recipe, build_recipe
 from netwright.data.given import as_pixels
 from netwright.data.labelled import Array
 from netwright.deployment.predictor import Predictor, load_predictor
-from netwright.errors import MachineError
 from netwright.runs.folder import RunFolder
-from netwright.runtime.machine import Machine, applied, choose_machine
+from netwright.runtime.machine import Machine, applied, machine_for_predictions
 from netwright.tasks.temperature import tempered
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
@@ -285,11 +284,7 @@ def _log_probabilities(predictor: Predictor, images: Array) -> torch.Tensor:
 
 def _machine_of(run: Run) -> Machine:
     """Return the machine that the run was trained on, or, where there is no such device, the best one here."""
-    runtime = run.recipe.runtime
-    try:
-        return choose_machine(runtime)
-    except MachineError:
-        return choose_machine(msgspec.structs.replace(runtime, device="auto"))
+    return machine_for_predictions(run.recipe.runtime)
 
 
 def _without_data(path: Path, temporary: Path | None) -> Run:

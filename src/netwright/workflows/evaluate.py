@@ -22,7 +22,7 @@ from netwright.report.confusion import plot_confusion
 from netwright.report.reliability import plot_reliability
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
-from netwright.runtime.machine import applied, choose_machine
+from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.tasks.classification import build_batch_loss
 from netwright.workflows.build import eval_batches
 from netwright.workflows.judging import keep_outputs, measure
@@ -44,7 +44,7 @@ def evaluate_run(
     recipe = folder.read_recipe()
     if data_root is not None:
         recipe = recipe.replace(data=msgspec.structs.replace(recipe.data, root=data_root))
-    machine = choose_machine(recipe.runtime)
+    machine = machine_for_predictions(recipe.runtime)
     with applied(machine):
         predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
         if data is None:

@@ -13,7 +13,7 @@ from netwright.deployment.predictor import Prediction, Predictor, load_predictor
 from netwright.errors import DataError
 from netwright.report.predictions import plot_predictions
 from netwright.runs.folder import RunFolder, find_run
-from netwright.runtime.machine import applied, choose_machine
+from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
 
 MOST_PLOTTED = 12
@@ -56,7 +56,7 @@ def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
     """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine."""
     lone = (Path(run) / "bundle.json").is_file()
     folder = None if lone else find_run(run)
-    machine = choose_machine(folder.read_recipe().runtime if folder else Runtime())
+    machine = machine_for_predictions(folder.read_recipe().runtime if folder else Runtime())
     with applied(machine):
         bundle = folder.finished_bundle() if folder else Path(run)
         yield load_predictor(bundle, machine, model=own.model, transform=own.transform)

@@ -33,6 +33,7 @@ from netwright.workflows.console import Console
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.results import write_results
+from netwright.workflows.settle import Settled, settle
 
 
 def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots: bool, test: bool) -> None:
@@ -43,6 +44,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         prepared = open_prepared(_with_own_split(recipe, folder), own, console.say)
         if test and "test" not in prepared.rows:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
+        asked = recipe.runtime
         recipe = resolve(recipe, prepared, machine)
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         keep_data(folder, recipe, prepared)
@@ -56,9 +58,12 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
                 console.warn(notice)
             state.progress.finished = still_finished(state.progress, recipe)
         rewrite_history(folder.history, state.history)
-        announce(folder, console, plan, prepared, state)
+        settled = settle(state, plan, asked, estimate=not console.quiet)
+        plan = settled.plan
+        keep_choices(folder, settled)
+        announce(folder, console, settled, prepared, state)
         with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
-            fit(state, plan, Watcher(console, switch, own, events, recipe))
+            fit(state, plan, Watcher(console, switch, own, events, plan.recipe))
         write_results(folder, plan, prepared, state, task, plots)
 
 
@@ -70,6 +75,14 @@ def note_sitting(folder: RunFolder, machine: Machine) -> None:
     write_json(folder.environment, environment | {"device": machine.describe()})
 
 
+def keep_choices(folder: RunFolder, settled: Settled) -> None:
+    """Write the resolved recipe, and how its choices were made: before the first step, for resuming takes them over."""
+    folder.write_recipe(settled.plan.recipe)
+    environment = read_json(folder.environment)
+    device = settled.plan.machine.describe()
+    write_json(folder.environment, environment | {"device": device} | settled.to_mapping())
+
+
 def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
     """On resume the splits are the ones that the run has already, whatever became of where they came from."""
     if not folder.split.exists():
@@ -78,7 +91,7 @@ def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
 
 
 def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:
-    """Write the resolved recipe, the data's description and the split; on resume, refuse other data."""
+    """Write the data's description and the split; on resume, refuse other data."""
     labelled = prepared.labelled
     if folder.data.exists():
         known = read_json(folder.data)
@@ -87,7 +100,6 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
                 f"the data of {folder.path} have changed since the run began (fingerprint {prepared.fingerprint[:12]}, "
                 f"then {known['fingerprint'][:12]}); put them back, or start a new run"
             )
-    folder.write_recipe(recipe)
     counts = {split: _counts(prepared, split) for split in prepared.rows}
     write_json(
         folder.data,

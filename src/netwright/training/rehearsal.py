@@ -1,0 +1,46 @@
+"""Steps of a copy of the network, to learn how long they take: the run itself is left untouched."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from netwright.data.batches import Batch
+from netwright.runtime.machine import Machine
+from netwright.training.fit import Plan
+from netwright.training.optimizer import Kernel, build_optimizer
+
+
+class Rehearsal:
+    """A copy of a run's network with an optimizer of its own, whose lr is 0: any number of steps keeps it finite."""
+
+    def __init__(self, model: nn.Module, plan: Plan, memory_format: torch.memory_format, kernel: Kernel) -> None:
+        self._plan = plan
+        self._model = copy.deepcopy(model).train().to(memory_format=memory_format)
+        self._optimizer = build_optimizer(plan.recipe.optimizer, self._model.parameters(), kernel=kernel)
+        for group in self._optimizer.param_groups:
+            group["lr"] = 0.0 * group["lr"]  # a tensor on some devices
+
+    def step(self, batch: Batch, machine: Machine) -> None:
+        """Run one step, forward, backward and update, and wait for its end."""
+        with machine.autocast():
+            outputs = self._model(machine.arrange(batch.images))
+        self._plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        machine.synchronize()
+
+
+def stepper(rehearsal: Rehearsal, batches: list[Batch], machine: Machine) -> Callable[[], None]:
+    """Return a function that runs the next step, on one batch after the other, with the machine's threads."""
+    place = 0
+
+    def step() -> None:
+        nonlocal place
+        if torch.get_num_threads() != machine.threads:
+            torch.set_num_threads(machine.threads)
+        rehearsal.step(batches[place % len(batches)], machine)
+        place += 1
+
+    return step
