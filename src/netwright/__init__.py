@@ -12,6 +12,7 @@ _TABLE = {
     "resume": "netwright.workflows.api.resume",
     "evaluate": "netwright.workflows.evaluate.evaluate",
     "predict": "netwright.workflows.predict.predict_files",
+    "compare": "netwright.workflows.compare.compare_runs",
     "explore": "netwright.workflows.explore.explore",
     "Run": "netwright.workflows.run.Run",
     "ImageClassifier": "netwright.workflows.estimator.ImageClassifier",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and th
     from netwright.errors import WorkFailed as WorkFailed
     from netwright.workflows.api import resume as resume
     from netwright.workflows.api import train as train
+    from netwright.workflows.compare import compare_runs as compare  # noqa: F401
     from netwright.workflows.estimator import ImageClassifier as ImageClassifier
     from netwright.workflows.evaluate import evaluate as evaluate
     from netwright.workflows.explore import explore as explore

@@ -104,7 +104,9 @@ def test_evaluate_prints_what_judges(shell: Shell) -> None:
 def test_every_look_at_test_is_counted(shell: Shell, tmp_path: Path) -> None:
     shell(f"{TRAIN} --quiet --out {tmp_path / 'a'}")
     assert "first look" in shell(f"evaluate {tmp_path / 'a'} --split test")
-    assert "look number 2" in shell(f"evaluate {tmp_path / 'a'} --split test")
+    assert "look number 2 at this test split, at the same network each time" in shell(
+        f"evaluate {tmp_path / 'a'} --split test"
+    )
 
 
 def test_predict_as_a_table_json_and_csv(shell: Shell) -> None:
@@ -153,7 +155,7 @@ def test_runs_lists_shows_and_compares(shell: Shell, tmp_path: Path) -> None:
     assert "best" in shown
     compared = shell(f"runs compare digits-1 {tmp_path / 'b'}")
     assert "training.epochs" in compared
-    assert "same val images" in compared
+    assert "on the same 270 val images" in compared
     assert shell.json(f"runs compare digits-1 {tmp_path / 'b'}")["differing"]["training.epochs"] == [2, 1]
     assert "no runs in" in shell(f"runs --folder {tmp_path / 'none'}")
 

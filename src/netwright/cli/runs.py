@@ -44,12 +44,17 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
 @command.command("compare", short_help="Compare two runs: recipes and results.")
 @click.argument("first")
 @click.argument("second")
+@click.option("--split", type=click.Choice(["val", "test"]), help="The images to compare them on. [val]")
 @output_options
-def compare(first: str, second: str, as_json: bool, quiet: bool) -> None:
-    """Compare two runs: the fields of their recipes that differ, and what each reached."""
-    from netwright.workflows.runs import compare_runs
+def compare(first: str, second: str, split: str | None, as_json: bool, quiet: bool) -> None:
+    """Compare two runs: the fields of their recipes that differ, what each reached, and whether one is better.
 
-    compared = compare_runs(first, second)
+    Image by image, on what the runs keep of the split. On test that needs `evaluate --split test` of both before; it is
+    no look of its own.
+    """
+    from netwright.workflows.compare import compare_runs
+
+    compared = compare_runs(first, second, split=split)
     print_json(compared) if as_json else click.echo(_compare(compared))
 
 
@@ -154,10 +159,19 @@ def _compare(compared: Mapping[str, Any]) -> str:
 
 
 def _fair(compared: Mapping[str, Any]) -> str:
-    """Whether the two numbers may be held against each other."""
-    if not compared.get("same_val"):
-        return "the two were not judged on the same val images: their accuracies can't be compared one to one"
-    sides = [metrics.get("val", {}).get("accuracy_interval") for metrics in compared["metrics"]]
-    if all(sides) and sides[0] != sides[1] and max(sides[0][0], sides[1][0]) <= min(sides[0][1], sides[1][1]):
-        return "judged on the same val images; the intervals overlap, so the difference may be chance"
-    return "judged on the same val images"
+    """Whether one is better than the other, image by image, or why that can't be said."""
+    found, split = compared.get("comparison"), compared["split"]
+    if found is None:
+        return f"not compared image by image: {compared['not_compared']}"
+    names = [run["name"] for run in compared["runs"]]
+    low, high = (100 * end for end in found["accuracy_difference_interval"])
+    lines = [
+        f"on the same {found['num_samples']:,} {split} images {names[1]} has {100 * found['accuracy_difference']:+.2f} "
+        f"points of accuracy ({low:+.2f} to {high:+.2f})",
+        f"only {names[0]} is right on {found['only_first_right']}, only {names[1]} on {found['only_second_right']}; "
+        f"McNemar p = {found['mcnemar']:.2g}",
+    ]
+    if not found["distinguishable"]:
+        return "\n".join([*lines, "not distinguishable: these images can't tell which is better"])
+    better = names[int(found["accuracy_difference"] > 0)]
+    return "\n".join([*lines, f"{better} is better; another seed of either may differ: netwright train --seeds 5"])

@@ -1,33 +1,104 @@
-"""The ledger of test-set looks: append-only, by the test split's fingerprint, in the user's state and in every run."""
+"""The ledger of test-set looks: append-only, by the test split's fingerprint, in the user's state and in every run.
+
+A look is counted where it is in either copy. One line is one network judged; the lines of a series (`--seeds 5 --test`)
+are one look together. Each copy is read, completed from the other and appended to under one lock, which the kernel
+drops when a process dies; a line that a kill has torn is left out by the reader."""
 
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from netwright.files.atomic import append_line
+from filelock import FileLock
+
+from netwright.files.atomic import append_line, explained
 from netwright.files.folders import state_folder
 
 Look = dict[str, Any]
 
 
-def record_look(run: Path, fingerprint: str, accuracy: float, recipe_hash: str) -> int:
-    """Note that the test split with this fingerprint was looked at; return how many looks there have been."""
+@dataclass(frozen=True)
+class Looks:
+    """How often a test split was looked at, by how many different networks, and what is wrong with the ledgers."""
+
+    number: int
+    networks: int
+    notices: list[str] = field(default_factory=list)
+
+
+def record_look(
+    run: Path,
+    fingerprint: str,
+    *,
+    accuracy: float,
+    recipe: str,
+    weights: str,
+    series: str | None = None,
+    remembered: int = 0,
+) -> Looks:
+    """Note that the test split with this fingerprint was looked at; return how many looks there have been.
+
+    `recipe` and `weights` are SHA-256; `series` names the series that this is one network of; `remembered` is the count
+    that the run's own metrics know of. Raises MachineError when a copy can't be written: an unrecorded look is none."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    look = {"time": now, "run": str(run.resolve()), "recipe": recipe_hash, "accuracy": accuracy, "test": fingerprint}
-    known = [*looks(run, fingerprint), look]
-    for path in _copies(run, fingerprint):
-        there = {_key(one) for one in _read(path, fingerprint)}
-        for one in known:  # also those that only the other copy has: losing one of them loses nothing
-            if _key(one) not in there:
-                append_line(path, json.dumps(one))
-    return len(known)
+    look: Look = {"time": now, "run": str(run.resolve()), "recipe": recipe, "weights": weights, "accuracy": accuracy}
+    look |= {"test": fingerprint} | ({"series": series} if series else {})
+    of_user, of_run = _copies(run, fingerprint)
+    with explained(of_user, 500):
+        of_user.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(of_user.with_suffix(".lock")):
+            copies = [_read(path, fingerprint) for path in (of_user, of_run)]
+            notices = _missing(copies[0], copies[1], run, weights)
+            known = {_key(one): one for copy in copies for one in copy} | {_key(look): look}
+            for path, copy in zip((of_user, of_run), copies, strict=True):
+                there = {_key(one) for one in copy}
+                for key in sorted(known):  # also those that only the other copy has: losing one of them loses nothing
+                    if key not in there:
+                        append_line(path, json.dumps(known[key]))
+    number = count_looks(known.values())
+    if remembered >= number:
+        notices.append(
+            f"metrics.json says that there had been {remembered} looks, and the ledgers have {number - 1}: both were "
+            "deleted or cut"
+        )
+        number = remembered + 1
+    return Looks(number, len({one.get("series") or one["weights"] for one in known.values()}), notices)
+
+
+def count_looks(looks: Any) -> int:
+    """Count looks, those of one series as one."""
+    return len({look.get("series") or _key(look) for look in looks})
 
 
 def looks(run: Path, fingerprint: str) -> list[Look]:
     """Return the looks at a test split, the union of the user's ledger and the run's copy, oldest first."""
     found = {_key(look): look for path in _copies(run, fingerprint) for look in _read(path, fingerprint)}
     return [found[key] for key in sorted(found)]
+
+
+def _missing(of_user: list[Look], of_run: list[Look], run: Path, weights: str) -> list[str]:
+    """Say what one copy has and the other should have too. Looks of other runs need not be in this run's copy."""
+    notices = []
+    users, runs = {_key(look) for look in of_user}, {_key(look) for look in of_run}
+    lost = len(runs - users)
+    if lost:
+        notices.append(
+            f"your own ledger lacked {_counted(lost)} that this run's copy has: it was deleted, or the run comes from "
+            "another machine; they were put back"
+        )
+    own = [look for look in of_user if look["weights"] == weights or look["run"] == str(run.resolve())]
+    lost = sum(_key(look) not in runs for look in own)
+    if lost:
+        notices.append(
+            f"this run's ledger.jsonl lacked {_counted(lost)} at this network that your own ledger has: it was "
+            "deleted, or the folder was copied before; they were put back"
+        )
+    return notices
+
+
+def _counted(number: int) -> str:
+    return f"{number} look{'' if number == 1 else 's'}"
 
 
 def _key(look: Look) -> str:
@@ -38,17 +109,15 @@ def _read(path: Path, fingerprint: str) -> list[Look]:
     if not path.exists():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             look = json.loads(line)
-        except ValueError:
+            if look["test"] == fingerprint and {"time", "run", "weights"} <= look.keys():
+                found.append(look)
+        except (ValueError, TypeError, KeyError):
             continue  # torn by a kill
-        if look.get("test") == fingerprint:
-            found.append(look)
     return found
 
 
 def _copies(run: Path, fingerprint: str) -> tuple[Path, Path]:
-    folder = state_folder() / "ledger"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{fingerprint}.jsonl", run / "ledger.jsonl"
+    return state_folder() / "ledger" / f"{fingerprint}.jsonl", run / "ledger.jsonl"

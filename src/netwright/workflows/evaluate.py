@@ -15,6 +15,7 @@ from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
+from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.files.atomic import write_json
 from netwright.files.hashing import sha256_file
@@ -35,10 +36,17 @@ def evaluate(run: str | Path, *, split: str = "val", data: Any = None, data_root
 
 
 def evaluate_run(
-    folder: RunFolder, own: Own, *, split: str, data: Any = None, data_root: str | None = None
+    folder: RunFolder,
+    own: Own,
+    *,
+    split: str,
+    data: Any = None,
+    data_root: str | None = None,
+    series: str | None = None,
 ) -> dict[str, Any]:
     """Return run, split, epoch and metrics of the best epoch; a look at test is counted in `looks`.
 
+    `series` names the series of seeds whose one look this is part of.
     `data` is another labelled set of the same classes, judged in place of the run's own splits. Raises InputError when
     the run has no such split, DataError when its data have changed."""
     recipe = folder.read_recipe()
@@ -57,12 +65,28 @@ def evaluate_run(
         outputs, metrics = judge(folder, own, recipe, prepared, predictor, rows_of, fitted_here=split == "val")
     result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
     if split == "test":  # first of all: a number that is seen is a look
-        judged = prepared.split_fingerprints["test"]
-        result["looks"] = record_look(folder.path, judged, metrics["accuracy"], sha256_file(folder.recipe))
+        metrics["looks"] = _record(folder, prepared.split_fingerprints["test"], metrics, series)
+        result["looks"] = metrics["looks"]["number"]
     if split != "other":
         keep_outputs(folder, split, outputs, prepared, predictor.bundle.epoch)
         result["plot"] = _keep(folder, split, metrics, prepared)
     return result
+
+
+def _record(folder: RunFolder, fingerprint: str, metrics: dict[str, Any], series: str | None) -> dict[str, Any]:
+    """Write the look into the ledgers; return how many there were and what that does to the number."""
+    known = read_json(folder.metrics) if folder.metrics.exists() else {}
+    found = record_look(
+        folder.path,
+        fingerprint,
+        accuracy=metrics["accuracy"],
+        recipe=sha256_file(folder.recipe),
+        weights=sha256_file(folder.weights),
+        series=series,
+        remembered=0 if series else known.get("test", {}).get("looks", {}).get("number", 0),
+    )
+    optimism = expected_optimism(metrics["accuracy"], metrics["num_samples"], found.networks)
+    return {**dataclasses.asdict(found), "optimism": optimism}
 
 
 def _split_of_other(folder: RunFolder, prepared: PreparedData) -> str:

@@ -1,5 +1,6 @@
-"""`netwright runs`: what was trained, one run in detail, two runs side by side. No torch."""
+"""`netwright runs`: what was trained, one run in detail. No torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from netwright.runs.history import best_record, read_history
 def list_runs(folder: Path = HOME) -> list[dict[str, Any]]:
     """Return one row a run under a folder, oldest first."""
     found = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
-    return [_row(run) for run in sorted(found, key=lambda run: (run.recipe.stat().st_mtime, run.path.name))]
+    return [row(run) for run in sorted(found, key=lambda run: (run.recipe.stat().st_mtime, run.path.name))]
 
 
 def show_run(run: str | Path) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def show_run(run: str | Path) -> dict[str, Any]:
     folder = find_run(run)
     known = {name: _read(path) for name, path in (("environment", folder.environment), ("data", folder.data))}
     metrics = _read(folder.metrics)
-    return _row(folder) | {
+    return row(folder) | {
         "recipe": folder.read_recipe().to_mapping(),
         **known,
         "metrics": metrics,
@@ -27,27 +28,16 @@ def show_run(run: str | Path) -> dict[str, Any]:
     }
 
 
-def compare_runs(one: str | Path, other: str | Path) -> dict[str, Any]:
-    """Return the recipe fields in which two runs differ, and the metrics of both.
-
-    `same_val` says whether both were judged on the same val images; without it the numbers can't be compared."""
-    folders = [find_run(one), find_run(other)]
+def differing_fields(folders: Sequence[RunFolder]) -> dict[str, list[Any]]:
+    """Return the recipe fields in which runs differ, with each run's value."""
     fields = [_flat(folder.read_recipe().to_mapping()) for folder in folders]
-    differing = {
-        key: [side.get(key) for side in fields]
-        for key in {**fields[0], **fields[1]}
-        if fields[0].get(key) != fields[1].get(key)
-    }
-    rows = [_row(folder) for folder in folders]
-    result: dict[str, Any] = {"runs": rows, "differing": differing, "metrics": [_short(folder) for folder in folders]}
-    data = [_read(folder.data) for folder in folders]
-    if all(data):
-        vals = [side.get("split_fingerprints", {}).get("val") for side in data]
-        result["same_val"] = vals[0] is not None and vals[0] == vals[1]
-    return result
+    names = dict.fromkeys(name for side in fields for name in side)
+    sides = {name: [side.get(name) for side in fields] for name in names}
+    return {name: values for name, values in sides.items() if any(value != values[0] for value in values)}
 
 
-def _row(folder: RunFolder) -> dict[str, Any]:
+def row(folder: RunFolder) -> dict[str, Any]:
+    """Return a run's line in the list."""
     history = read_history(folder.history)
     try:
         recipe = folder.read_recipe()
@@ -75,7 +65,8 @@ def _state(folder: RunFolder) -> str:
     return "interrupted" if state == "running" and not is_locked(folder.path) else state
 
 
-def _short(folder: RunFolder) -> dict[str, Any]:
+def short_metrics(folder: RunFolder) -> dict[str, Any]:
+    """Return the numbers of each split that decide."""
     keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "balanced_accuracy")
     metrics = _read(folder.metrics)
     return {split: {k: metrics[split].get(k) for k in keep} for split in ("val", "test") if split in metrics}

@@ -1,0 +1,61 @@
+"""Two classifiers on the same images: how far apart they are, and whether that could be chance. No torch."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr
+
+from netwright.evaluation.resampling import bca, resampled_means
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+RESAMPLES = 10_000
+LEVEL = 0.05
+
+
+def compare_answers(right: tuple[Bools, Bools], losses: tuple[Floats, Floats]) -> dict[str, Any]:
+    """Compare two classifiers, the second against the first, from which of N images each gets right and its log loss.
+
+    `accuracy_difference` and `log_loss_difference` have paired bootstrap intervals, `mcnemar` the exact test on the
+    images that only one of them gets right; `distinguishable` needs both the test and the interval to say so."""
+    first, second = right
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    num_samples = len(first)
+    probability = mcnemar(only_first, only_second)
+    ends = paired_difference(only_first, only_second, num_samples)
+    apart = losses[1] - losses[0]
+    mean = float(apart.mean())
+    return {
+        "num_samples": num_samples,
+        "accuracies": [float(first.mean()), float(second.mean())],
+        "accuracy_difference": (only_second - only_first) / num_samples,
+        "accuracy_difference_interval": ends,
+        "only_first_right": only_first,
+        "only_second_right": only_second,
+        "mcnemar": probability,
+        "log_loss_difference": mean,
+        "log_loss_difference_interval": bca(resampled_means(apart[:, None])[:, 0], mean, apart - mean),
+        "distinguishable": probability < LEVEL and not ends[0] <= 0 <= ends[1],
+        "methods": f"exact McNemar test, two-sided; paired bootstrap over images, {RESAMPLES} resamples",
+    }
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided probability of so uneven a share of the images that only one gets right, were both as good.
+
+    Exact (binomial) whatever the counts. Source: Q. McNemar, Psychometrika 12 (1947)."""
+    discordant = only_first + only_second
+    if not discordant:
+        return 1.0
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5)))
+
+
+def paired_difference(only_first: int, only_second: int, num_samples: int, seed: int = 0) -> list[float]:
+    """Return the 95 % interval of accuracy(second) - accuracy(first), resampling images with both answers.
+
+    An image adds -1, 0 or 1, so resampling N images is drawing from a multinomial over three cells."""
+    shares = np.array([only_first, only_second, num_samples - only_first - only_second]) / num_samples
+    drawn = np.random.default_rng(seed).multinomial(num_samples, shares, RESAMPLES)
+    low, high = np.quantile((drawn[:, 1] - drawn[:, 0]) / num_samples, [0.025, 0.975])
+    return [float(low), float(high)]
