@@ -102,3 +102,17 @@ def test_a_loss_of_ones_own_has_no_interval(tmp_path: Path) -> None:
     run = nw.train("digits", model="linear", criterion=criterion, epochs=1, out=tmp_path / "r", threads=1, quiet=True)
     assert run.metrics["val"]["intervals"]["loss"] is None
     assert run.metrics["val"]["calibration"]["temperature"] is not None
+
+
+def test_baselines_and_diagnosis_are_beside_the_accuracy(copied: nw.Run, digits: Arrays) -> None:
+    found = copied.metrics["val"]["baselines"]
+    split = json.loads((copied.path / "split.json").read_text())["splits"]
+    counts = np.bincount(digits[1][split["train"]])
+    assert found["majority"]["label"] == str(counts.argmax())
+    assert found["majority"]["accuracy"] == (digits[1][split["val"]] == counts.argmax()).mean()
+    assert found["nearest_neighbours"]["accuracy"] > 0.95  # pixels nearly are enough for these
+    assert found["nearest_neighbours"]["num_train"] == len(split["train"])
+    assert copied.evaluate("val")["metrics"]["baselines"] == found
+    assert copied.evaluate("test")["metrics"]["baselines"]["majority"]["num_samples"] == 270
+    assert copied.result()["diagnosis"] == json.loads((copied.path / "metrics.json").read_text())["diagnosis"]
+    assert copied.result()["diagnosis"]["sentence"].endswith(".")

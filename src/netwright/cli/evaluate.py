@@ -55,7 +55,20 @@ def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += [
         (label, with_interval(_score, metrics[key], ends.get(key))) for key, label in names.items() if key in metrics
     ]
+    rows[1:1] = _baselines(metrics.get("baselines") or {})
     return rows + _calibration(metrics.get("calibration") or {})
+
+
+def _baselines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What costs nothing to reach, beside the accuracy."""
+    rows = []
+    if found.get("majority"):
+        rows.append(("  always the same", f"{percent(found['majority']['accuracy'])} ({found['majority']['label']})"))
+    if found.get("nearest_neighbours"):
+        near = found["nearest_neighbours"]
+        of = f"the {near['neighbours']} nearest of {near['num_train']:,} train images"
+        rows.append(("  nearest pixels", f"{accuracy(near)}: {of}"))
+    return rows
 
 
 def _calibration(found: Mapping[str, Any]) -> list[tuple[str, str]]:

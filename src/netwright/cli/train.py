@@ -1,6 +1,6 @@
 """`netwright train`: a recipe, a training, a summary and what to type next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,11 @@ def finish(run: Any, result: dict[str, Any], as_json: bool) -> None:
         click.get_current_context().exit(INTERRUPTED)
 
 
+def diagnosis(found: Mapping[str, Any]) -> str:
+    """What the history says and what to try, a line each."""
+    return "\n".join(filter(None, [found["sentence"], found.get("advice")]))
+
+
 def has_test_split(run: str | Path) -> bool:
     """Whether a run's data have a test split, sealed or opened."""
     from netwright.workflows.runs import show_run
@@ -96,6 +101,8 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
         rows.append((f"{split} accuracy", f"{accuracy(of_split)}{loss}"))
     rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]
     text = "\n" + table(rows)
+    if result.get("diagnosis"):
+        text += "\n\n" + diagnosis(result["diagnosis"])
     if "test" in metrics or not has_test:
         return f"{text}\n\nnext: netwright predict {result['run']} IMAGE…"
     return f"{text}\n\nnext: netwright evaluate {result['run']} --split test   # opens the sealed test split"

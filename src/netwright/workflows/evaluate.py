@@ -15,6 +15,7 @@ from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
+from netwright.evaluation.baselines import baselines
 from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.files.atomic import write_json
@@ -119,7 +120,9 @@ def judge(
     batches = eval_batches(prepared, split, recipe, machine)
     outputs = run_network(predictor.network, batches.epoch(0), task, batch_loss, machine)
     temperature = predictor.bundle.temperature
-    return outputs, measure(outputs, task, recipe.criterion, counts, temperature=temperature, fitted_here=fitted_here)
+    metrics = measure(outputs, task, recipe.criterion, counts, temperature=temperature, fitted_here=fitted_here)
+    metrics["baselines"] = baselines(prepared, split, counts)
+    return outputs, metrics
 
 
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
@@ -153,6 +156,8 @@ def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> Pr
 def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData) -> str:
     """Write the metrics and the confusion matrix into the run; return the picture's path."""
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
+    if split == "val" and "baselines" in known.get("val", {}):
+        metrics["baselines"] = known["val"]["baselines"]  # with the neighbours, which need train's pixels
     write_json(folder.metrics, known | {split: metrics})
     folder.plots.mkdir(exist_ok=True)
     plot = folder.plots / f"confusion-{split}.png"

@@ -4,7 +4,9 @@ from typing import Any
 
 from netwright.data.prepare import PreparedData
 from netwright.deployment.bundle import Bundle, save_bundle
+from netwright.evaluation.baselines import baselines
 from netwright.evaluation.calibration import fit_temperature
+from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.outputs import run_network
 from netwright.files.atomic import write_json
 from netwright.report.confusion import plot_confusion
@@ -36,6 +38,7 @@ def write_results(
         counts = count_classes(prepared, "train")
         criterion = plan.recipe.criterion
         metrics["val"] = measure(outputs, task, criterion, counts, temperature=temperature, fitted_here=True)
+        metrics["val"]["baselines"] = baselines(prepared, "val", counts)
     labelled = prepared.labelled
     bundle = Bundle(
         model=plan.recipe.model,
@@ -61,11 +64,24 @@ def write_results(
             "best_epoch": best["epoch"],
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
+            "diagnosis": diagnosis(state, metrics, best["epoch"]),
             **metrics,
         },
     )
     if plots:
         draw_plots(folder, state, task, best["epoch"], metrics)
+
+
+def diagnosis(state: TrainingState, metrics: dict[str, Any], best_epoch: int) -> dict[str, Any]:
+    """Say from the history whether the run over- or underfits."""
+    val = metrics.get("val", {})
+    return diagnose(
+        state.history,
+        num_val=val.get("num_samples", 0),
+        best_epoch=best_epoch,
+        majority=val["baselines"]["majority"]["accuracy"] if val else 0.0,
+        stopped_by=state.progress.finished,
+    )
 
 
 def draw_plots(

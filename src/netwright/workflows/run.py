@@ -80,6 +80,7 @@ class Run:
             "metrics": {
                 split: {key: metrics[split][key] for key in keep} for split in ("val", "test") if split in metrics
             },
+            "diagnosis": metrics.get("diagnosis"),
             "history": self.history,
         }
 

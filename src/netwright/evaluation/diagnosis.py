@@ -1,0 +1,141 @@
+"""What a history says: learns it, has it learnt enough, does it learn train by heart; in plain words, with what to try.
+
+The rules are ours, and simple: each names the numbers that it goes by. Training numbers are sums over the epoch while
+the weights changed, under augmentation and dropout, so early in a run they lag behind validation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Record = Mapping[str, Any]
+LEARNT_NOTHING = 0.02  # a train loss that fell by less than 2 % of where it began
+STILL_FALLING = 0.03  # a loss that fell by more than 3 % over the last fifth of the epochs
+GAP_POINTS = 0.03  # a gap between train and val accuracy of less than 3 points is not spoken of
+TURNED = 0.05  # a val loss more than 5 % above its least has turned
+NOT_SOLVED = 0.97  # under this train accuracy a small gap means underfitting
+
+
+def diagnose(
+    history: Sequence[Record], *, num_val: int, best_epoch: int, majority: float, stopped_by: str = "epochs"
+) -> dict[str, Any]:
+    """Return `verdict`, `sentence`, `advice` and what they rest on, of a history with one record an epoch.
+
+    `verdict`: not_learning, overfitting, too_short, underfitting, fine, or unknown without val. `num_val` is the number
+    of val images, `majority` the accuracy of always saying train's most frequent class. `gap_opened_epoch` is the first
+    epoch from which on train accuracy stays ahead of val by more than 3 points and two standard errors."""
+    val = [record for record in history if "val_accuracy" in record]
+    if not val:
+        return {"verdict": "unknown", "sentence": "Without a val split nothing can be said of over- or underfitting."}
+    last, best = val[-1], next((record for record in val if record["epoch"] == best_epoch), val[-1])
+    error = math.sqrt(max(last["val_accuracy"] * (1 - last["val_accuracy"]), 0.25 / num_val) / num_val)
+    enough = max(GAP_POINTS, 2 * error)
+    found: dict[str, Any] = {
+        "gap": last["train_accuracy"] - last["val_accuracy"],
+        "gap_opened_epoch": _gap_opened(val, enough),
+        "lowest_val_loss_epoch": min(val, key=lambda record: float(record["val_loss"]))["epoch"],
+    }
+    turned = last["val_loss"] > (1 + TURNED) * min(record["val_loss"] for record in val)
+    if _learnt_nothing(val, majority, error):
+        return _not_learning(val) | found
+    if found["gap_opened_epoch"] is not None and (turned or not _falling(val, "val_loss")):
+        return _overfitting(val, best, found, turned) | found
+    if stopped_by in ("epochs", "time") and _falling(val, "val_loss") and not _annealed(val):
+        return _too_short(val) | found
+    if found["gap_opened_epoch"] is None and last["train_accuracy"] < NOT_SOLVED and not _falling(val, "train_loss"):
+        return _underfitting(last) | found
+    return _fine(last, best) | found
+
+
+def _not_learning(val: Sequence[Record]) -> dict[str, Any]:
+    first, last = val[0]["train_loss"], val[-1]["train_loss"]
+    return _said(
+        "not_learning",
+        f"It does not learn: the train loss went from {first:.3g} to {last:.3g}, the accuracy is that of guessing",
+        "a lower lr first (a tenth), then a look at the labels: netwright data DATA --grid FILE.png",
+    )
+
+
+def _overfitting(val: Sequence[Record], best: Record, found: Mapping[str, Any], turned: bool) -> dict[str, Any]:
+    last = val[-1]
+    told = (
+        f"Overfitting: train accuracy is {_percent(last['train_accuracy'])} and val {_percent(last['val_accuracy'])}, "
+        f"apart since epoch {found['gap_opened_epoch']}"
+    )
+    if turned:
+        told += f"; the val loss rises since epoch {found['lowest_val_loss_epoch']} ({best['val_loss']:.3g} there, "
+        told += f"{last['val_loss']:.3g} at the end)"
+    return _said(
+        "overfitting", told, "augmentation, more images, dropout or weight decay, or a network with fewer parameters"
+    )
+
+
+def _too_short(val: Sequence[Record]) -> dict[str, Any]:
+    return _said(
+        "too_short",
+        f"Too short: the val loss was still falling when it ended ({_fifth_ago(val)['val_loss']:.3g} in epoch "
+        f"{_fifth_ago(val)['epoch']}, {val[-1]['val_loss']:.3g} in epoch {val[-1]['epoch']})",
+        f"more epochs, such as {2 * int(val[-1]['epoch'])}, or a higher lr",
+    )
+
+
+def _underfitting(last: Record) -> dict[str, Any]:
+    return _said(
+        "underfitting",
+        f"Underfitting: it knows train ({_percent(last['train_accuracy'])}) no better than val "
+        f"({_percent(last['val_accuracy'])}), and has stopped getting better",
+        "a larger network, a higher lr, or less augmentation, dropout and weight decay",
+    )
+
+
+def _fine(last: Record, best: Record) -> dict[str, Any]:
+    return _said(
+        "fine",
+        f"No sign of over- or underfitting: train accuracy {_percent(last['train_accuracy'])}, val "
+        f"{_percent(best['val_accuracy'])}",
+        "",
+    )
+
+
+def _said(verdict: str, sentence: str, advice: str) -> dict[str, Any]:
+    return {"verdict": verdict, "sentence": f"{sentence}.", "advice": f"Try {advice}." if advice else ""}
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _gap_opened(val: Sequence[Record], enough: float) -> int | None:
+    """Return the first epoch from which on the gap stays wide; None when it is not at the end."""
+    opened = None
+    for record in reversed(val):
+        if record["train_accuracy"] - record["val_accuracy"] <= enough:
+            break
+        opened = int(record["epoch"])
+    return opened
+
+
+def _fifth_ago(val: Sequence[Record]) -> Record:
+    """Return the record a fifth of the epochs before the last, at least one."""
+    return val[max(0, len(val) - 1 - max(1, len(val) // 5))]
+
+
+def _falling(val: Sequence[Record], name: str) -> bool:
+    """Say whether a loss fell by more than 3 % over the last fifth of the epochs, and is at its least."""
+    if len(val) < 2:
+        return False
+    last, before = val[-1][name], _fifth_ago(val)[name]
+    return bool(last < (1 - STILL_FALLING) * before and last <= min(record[name] for record in val))
+
+
+def _annealed(val: Sequence[Record]) -> bool:
+    """Say whether a schedule had brought the lr down to a tenth: then falling at the end is what it is for."""
+    rates = [record["lr"] for record in val if "lr" in record]
+    return bool(rates) and rates[-1] <= 0.1 * max(rates)
+
+
+def _learnt_nothing(val: Sequence[Record], majority: float, error: float) -> bool:
+    """Say whether the answers are no better than always the same one, or the train loss stayed where it began."""
+    guessing = max(record["val_accuracy"] for record in val) <= majority + 2 * error
+    losses = [record["train_loss"] for record in val]
+    stayed = len(losses) > 1 and min(losses[1:]) > (1 - LEARNT_NOTHING) * losses[0]
+    return guessing and (stayed or len(losses) == 1 or val[-1]["train_accuracy"] <= majority + 0.02)

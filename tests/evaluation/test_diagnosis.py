@@ -1,0 +1,84 @@
+"""Histories whose diagnosis a teacher would agree with."""
+
+import math
+from typing import Any
+
+import pytest
+
+from netwright.evaluation.diagnosis import diagnose
+
+Curve = list[float]
+
+
+def history(
+    train_loss: Curve, val_loss: Curve, train: Curve, val: Curve, lr: Curve | None = None
+) -> list[dict[str, Any]]:
+    rates = lr or [0.001] * len(train_loss)
+    columns = zip(train_loss, val_loss, train, val, rates, strict=True)
+    names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
+    return [{"epoch": epoch, **dict(zip(names, row, strict=True))} for epoch, row in enumerate(columns, 1)]
+
+
+def verdict(records: list[dict[str, Any]], num_val: int = 2000, majority: float = 0.5, **others: Any) -> dict[str, Any]:
+    best = min(records, key=lambda record: record["val_loss"])["epoch"]
+    return diagnose(records, num_val=num_val, best_epoch=best, majority=majority, **others)
+
+
+def test_the_classic_mlp_at_80_percent_overfits() -> None:
+    """Airplanes and birds: the train loss goes to nothing, val stays at 80 % from epoch 20 on and its loss rises."""
+    epochs = range(1, 101)
+    train_loss = [0.6 * math.exp(-epoch / 25) + 0.001 for epoch in epochs]
+    val_loss = [0.55 * math.exp(-epoch / 12) + 0.42 + 0.012 * max(0, epoch - 20) for epoch in epochs]
+    train = [1 - 0.35 * math.exp(-epoch / 22) for epoch in epochs]
+    val = [0.805 - 0.15 * math.exp(-epoch / 8) for epoch in epochs]
+    found = verdict(history(train_loss, val_loss, train, val))
+    assert found["verdict"] == "overfitting"
+    opened = next(epoch for epoch in epochs if train[epoch - 1] - val[epoch - 1] > 0.03)
+    assert found["gap_opened_epoch"] == opened
+    assert found["lowest_val_loss_epoch"] == min(epochs, key=lambda epoch: val_loss[epoch - 1])
+    assert f"apart since epoch {opened}" in found["sentence"] and "augmentation" in found["advice"]
+
+
+def test_a_linear_model_that_has_stopped_underfits() -> None:
+    loss = [1.2 * math.exp(-epoch) + 1.75 for epoch in range(20)]
+    accuracy = [0.39 - 0.2 * math.exp(-epoch) for epoch in range(20)]
+    found = verdict(history(loss, [x + 0.02 for x in loss], accuracy, [x - 0.01 for x in accuracy]), majority=0.1)
+    assert found["verdict"] == "underfitting"
+    assert "larger network" in found["advice"]
+
+
+def test_a_run_that_was_still_getting_better_is_too_short() -> None:
+    loss = [2.3 - 0.2 * epoch for epoch in range(6)]
+    accuracy = [0.15 + 0.1 * epoch for epoch in range(6)]
+    records = history(loss, loss, accuracy, accuracy)
+    found = verdict(records, majority=0.1)
+    assert found["verdict"] == "too_short" and "12" in found["advice"]
+    annealed = history(loss, loss, accuracy, accuracy, [1e-3, 8e-4, 5e-4, 3e-4, 1e-4, 1e-6])
+    assert verdict(annealed, majority=0.1)["verdict"] != "too_short"
+    assert verdict(records, majority=0.1, stopped_by="patience")["verdict"] != "too_short"
+
+
+@pytest.mark.parametrize("loss", [[2.31, 2.35, 2.32, 2.33], [2.3, 2.303, 2.302, 2.303], [9.0]])
+def test_guessing_is_not_learning(loss: Curve) -> None:
+    accuracy = [0.1] * len(loss)
+    found = verdict(history(loss, loss, accuracy, accuracy), majority=0.1)
+    assert found["verdict"] == "not_learning" and "lower lr" in found["advice"]
+
+
+def test_a_good_run_is_fine() -> None:
+    loss = [0.5, 0.1, 0.05, 0.04, 0.04, 0.04]
+    accuracy = [0.9, 0.97, 0.985, 0.99, 0.99, 0.99]
+    assert verdict(history(loss, loss, accuracy, accuracy), majority=0.1)["verdict"] == "fine"
+
+
+def test_a_gap_within_the_noise_of_a_small_val_split_is_none() -> None:
+    train, val = [0.9, 0.96, 0.97, 0.97], [0.9, 0.93, 0.93, 0.93]
+    loss = [0.4, 0.2, 0.2, 0.2]
+    small = verdict(history(loss, loss, train, val), num_val=60)
+    assert small["gap_opened_epoch"] is None
+    assert verdict(history(loss, loss, train, val), num_val=10_000)["gap_opened_epoch"] == 3
+
+
+def test_without_val_nothing_is_said() -> None:
+    records = [{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5}]
+    assert diagnose(records, num_val=0, best_epoch=1, majority=0.0)["verdict"] == "unknown"
