@@ -1,5 +1,6 @@
 """Decoding once: what is kept between runs, what makes it another entry, what is remembered of files."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from torch.utils.data import Dataset
 
 from netwright.config.recipe import build_recipe
 from netwright.data import file_facts
+from netwright.data import store as store_module
+from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData, prepare, prepare_like
 from netwright.data.sources import open_data
 from netwright.data.splits import split_rows
+from netwright.data.store import store_of
 from netwright.data.transform import EvalTransform
 from netwright.errors import DataError
 from netwright.files.block_limit import entries
@@ -191,3 +195,20 @@ def test_fixed_items_are_kept_too(decodings: list[str]) -> None:
     del decodings[:]
     assert torch.equal(prepared_of(Fixed(), data={"image_size": 12}).store.pixels, first.store.pixels)
     assert decodings == []
+
+
+def test_batches_from_the_mapped_file_are_those_from_memory(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the system is told what is read next, which rows of 16 kB and more are worth."""
+    told: list[int] = []
+    read = store_module.will_read
+    monkeypatch.setattr(store_module, "will_read", lambda *given: (told.append(len(given[1])), read(*given)))
+    prepared = prepared_of(data={"source": str(make_folder({"cat": 9, "dog": 9}, size=(80, 70)))})
+    in_memory = store_of(prepared.store.pixels.numpy().copy(), prepared.store.targets)
+    other = dataclasses.replace(prepared, store=in_memory)
+    cpu = torch.device("cpu")
+    mapped, plain = (Batches(each, "train", batch_size=5, device=cpu, shuffle=True) for each in (prepared, other))
+    for one, two in zip(mapped.epoch(1), plain.epoch(1), strict=True):
+        assert torch.equal(one.images, two.images)
+    assert sum(told) == len(prepared.rows["train"])
+    list(plain.epoch(1))
+    assert sum(told) == len(prepared.rows["train"])

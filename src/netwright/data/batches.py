@@ -73,8 +73,12 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on."""
+        self._store.expect(self._rows_between(epoch, start, start + self._at_once))
         for first in range(start, self.num_batches, self._at_once):
-            yield from self._make(epoch, first, min(first + self._at_once, self.num_batches))
+            end = min(first + self._at_once, self.num_batches)
+            batches = self._make(epoch, first, end)
+            self._store.expect(self._rows_between(epoch, end, end + self._at_once))
+            yield from batches
 
     def batch(self, epoch: int, number: int) -> Batch:
         """Return batch `number` (from 0) of an epoch; the same arguments give the same batch always."""
@@ -84,8 +88,7 @@ class Batches:
 
     def _make(self, epoch: int, first: int, end: int) -> list[Batch]:
         """Make batches `first` ... `end` - 1 with one gather, one transfer and one call of every transform."""
-        stop = self.num_samples if end == self.num_batches else end * self.batch_size
-        rows = self._rows_of(epoch)[first * self.batch_size : stop]
+        rows = self._rows_between(epoch, first, end)
         chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
         targets = chosen.to(self.device, non_blocking=True)
         images = self._images(rows, epoch, epoch if self.shuffle else 0)
@@ -95,6 +98,11 @@ class Batches:
         sizes.append(len(rows) - sum(sizes))
         parts = zip(*(torch.split(whole, sizes) for whole in (images, targets, rows)), strict=True)
         return [Batch(*part) for part in parts]
+
+    def _rows_between(self, epoch: int, first: int, end: int) -> Tensor:
+        """Return the rows of batches `first` ... `end` - 1; none of those that are not."""
+        stop = self.num_samples if end >= self.num_batches else end * self.batch_size
+        return self._rows_of(epoch)[first * self.batch_size : stop]
 
     def _rows_of(self, epoch: int) -> Tensor:
         if not self.shuffle:

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from netwright.data.decoded import decode
-from netwright.data.labelled import ItemImages, LabelledData, Rows
+from netwright.data.labelled import Array, ItemImages, LabelledData, Rows
 from netwright.data.transform import EvalTransform
+from netwright.files.block_file import mapping_of, will_read
 from netwright.files.blocks import Say
 
 ON_DEVICE_BYTES = 4 * 2**30
+EXPECTED_BYTES = 2**14  # of a row that is worth a call to the system; smaller ones come with their neighbours
 
 
 @dataclass(eq=False)
@@ -25,6 +27,7 @@ class Store:
     targets: Tensor
     items: ItemImages | None = None
     places: Tensor | None = None
+    _values: Array | None = field(default=None, repr=False)  # the pixels where they lie in a mapped file in large rows
     _copies: dict[torch.device, "Store"] = field(default_factory=dict, repr=False)
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -33,6 +36,14 @@ class Store:
         places = rows if self.places is None else self.places.index_select(0, rows)
         pixels = self.pixels.index_select(0, places)
         return pixels if pixels.dtype == torch.uint8 else pixels.to(torch.float32)
+
+    def expect(self, rows: Tensor) -> None:
+        """Have the pixels of rows (B,) read from the disk while something else is computed; no effect in memory."""
+        if self._values is None or len(rows) == 0:
+            return
+        places = rows if self.places is None else self.places.index_select(0, rows)
+        num_bytes = self._values[0].nbytes
+        will_read(self._values, [(place * num_bytes, num_bytes) for place in places.tolist()])
 
     def on(self, device: torch.device) -> "Store":
         """Return the store on a device when it is small enough to live there (4 GiB), else itself."""
@@ -57,8 +68,13 @@ def build_store(
     if decoded.rows is not None:
         places = torch.full((len(labelled),), -1, dtype=torch.int64)
         places[torch.from_numpy(decoded.rows)] = torch.arange(len(decoded.rows))
-    store = Store(torch.from_numpy(decoded.pixels), as_targets(labelled), places=places)
-    return store, decoded.bad, decoded.notices
+    return store_of(decoded.pixels, as_targets(labelled), places), decoded.bad, decoded.notices
+
+
+def store_of(pixels: Array, targets: Tensor, places: Tensor | None = None) -> Store:
+    """Return the store of pixels (M, H, W, C) in memory or in a mapped file; see `Store`."""
+    mapped = len(pixels) > 0 and pixels[0].nbytes >= EXPECTED_BYTES and mapping_of(pixels) is not None
+    return Store(torch.from_numpy(pixels), targets, places=places, _values=pixels if mapped else None)
 
 
 def as_targets(labelled: LabelledData) -> Tensor:
