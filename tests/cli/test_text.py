@@ -81,7 +81,7 @@ def test_dry_run_prints_the_resolved_recipe(capsys: pytest.CaptureFixture[str]) 
 def test_a_dry_run_is_a_recipe_that_can_be_given_back(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
     assert run(["train", "mnist", "--dry-run", "--optimizer", "sgd", "--set", "augmentation=[{name: rotation}]"]) == 0
     text = capsys.readouterr().out
-    assert "optimizer: {name: sgd, lr: 0.01," in text
+    assert "optimizer: {name: sgd, groups: [], lr: 0.01," in text
     (tmp_path / "again.yaml").write_text(text)
     assert run(["train", str(tmp_path / "again.yaml"), "--dry-run"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == yaml.safe_load(text)
@@ -103,6 +103,8 @@ def test_the_arguments_of_sgd() -> None:
         {"name": "lr", "type": "float > 0", "default": 0.01},
         {"name": "momentum", "type": "float >= 0, < 1", "default": 0.0},
     ]
+    groups = {"name": "groups", "type": "list of {parameters, lr, weight_decay, epochs}", "default": ()}
+    assert sgd["arguments"][-1] == groups  # what all optimizers have comes after their own
 
 
 def test_models_lists_torchvisions_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,14 @@ def test_sgd_is_scaled_in_proportion_and_a_schedule_is_kept() -> None:
     assert made["lr_scheduler"]["name"] == "cosine"
 
 
+def test_every_lr_of_an_optimizer_is_scaled() -> None:
+    groups = [{"parameters": "*.bias", "lr": 0.5}, {"parameters": "head.*", "weight_decay": 0.1}]
+    optimizer = {"name": "muon", "lr": 0.01, "sgd_lr": 0.02, "groups": groups}
+    made = fast(10**6, optimizer=optimizer, training={"batch_size": 128}, lr_scheduler={"name": "linear"})["optimizer"]
+    assert (made["lr"], made["sgd_lr"]) == pytest.approx((0.02, 0.04))
+    assert [group["lr"] for group in made["groups"]] == [pytest.approx(1.0), None]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("num_samples", [100, 3_000, 12_799, 12_800, 25_600, 10**6])
 def test_the_run_keeps_500_updates_or_its_batch(num_samples: int) -> None:
     made = fast(num_samples, training={"epochs": 5})["training"]

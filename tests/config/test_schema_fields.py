@@ -32,6 +32,16 @@ def test_a_setting_inside_what_is_no_mapping_is_refused(setting: str, field: str
     ("mapping", "message"),
     [
         ({"criterion": {"name": "cross_entropy", "class_weights": [1, 0]}}, r"class_weights.*> 0"),
+        ({"lr_scheduler": {"name": "linear", "warmup_steps": 9, "up_fraction": 0.5}}, r"warmup_steps` is 9.*two ways"),
+        (
+            {"augmentation": [{"name": "horizontal_flip", "alternating": True, "p": 0.3}]},
+            r"alternating.*`.*\.p` is 0.3",
+        ),
+        (
+            {"optimizer": {"name": "sgd", "groups": [{"parameters": "*", "lr": 0}]}},
+            r"`optimizer\.groups\[0\]\.lr` is 0",
+        ),
+        ({"optimizer": {"name": "sgd", "groups": [{"lr": 1}]}}, r"parameters"),
         ({"lr_scheduler": {"name": "one_cycle", "warmup_steps": 9}}, r"`lr_scheduler\.warmup_steps` is 9.*up_fraction"),
     ],
 )

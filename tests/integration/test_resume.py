@@ -30,6 +30,24 @@ SCHEDULES = [
     {"name": "one_cycle"},
     {"name": "plateau", "patience": 0, "factor": 0.5, "threshold": 0.5},
 ]
+# what the speed records use: state of Muon, an average, groups with a schedule of their own, sizes and flips by epoch
+RECORD: dict[str, Any] = {
+    "model": {
+        **{"name": "cnn", "channels": [4, 8], "batch_norm": True, "norm_scale": False, "conv_bias": False},
+        **{"whitening": 2, "init": "identity", "activation": "gelu", "global_pooling": "max", "head_scale": 0.1},
+    },
+    "augmentation": [{"name": "horizontal_flip", "alternating": True}],
+    "optimizer": {
+        **{"name": "muon", "normalize_weights": True, "momentum": 0.6},
+        "groups": [{"parameters": "whitening.*", "lr": 0.1, "epochs": 1}, {"parameters": "*.norm.bias", "lr": 0.5}],
+    },
+    "transform": {"views": "mirror_shift"},
+}
+RESOLUTIONS = {"resolutions": [6, 7, 8], "averaging_every_steps": 2, "clip_norm": None, "patience": None}
+CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    *((scheduler["name"], scheduler, {}, {}) for scheduler in SCHEDULES),
+    *((kind, {"name": "linear"}, RECORD, RESOLUTIONS | {"averaging": kind}) for kind in ("ema", "lookahead")),
+]
 # nothing is learnt, so that no epoch is better than the first
 STANDING_STILL: dict[str, Any] = {
     "model": "linear",
@@ -58,9 +76,9 @@ def results(folder: Path) -> dict[str, Any]:
     }
 
 
-def train(out: Path, scheduler: dict[str, Any], **training: Any) -> nw.Run:
+def train(out: Path, scheduler: dict[str, Any], other: dict[str, Any] | None = None, **training: Any) -> nw.Run:
     runtime = {"threads": 1, "device": "cpu"}
-    settings = HARD | {"lr_scheduler": scheduler, "training": TRAINING | training, "runtime": runtime}
+    settings = HARD | (other or {}) | {"lr_scheduler": scheduler, "training": TRAINING | training, "runtime": runtime}
     return nw.train("digits", out=out, **settings)
 
 
@@ -83,15 +101,19 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_step
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULES, ids=lambda part: part["name"])
+@pytest.mark.parametrize(("scheduler", "other", "training"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(
-    scheduler: dict[str, Any], tmp_path: Path, press_ctrl_c: Callable[[int], None]
+    scheduler: dict[str, Any],
+    other: dict[str, Any],
+    training: dict[str, Any],
+    tmp_path: Path,
+    press_ctrl_c: Callable[[int], None],
 ) -> None:
     """Stopped at random steps until it is through; each sitting ends with a checkpoint that is read by the next."""
-    expected = results(train(tmp_path / "whole", scheduler).path)
+    expected = results(train(tmp_path / "whole", scheduler, other, **training).path)
     draws = np.random.default_rng(0)
     press_ctrl_c(int(draws.integers(1, 8)))
-    run = train(tmp_path / "broken", scheduler)
+    run = train(tmp_path / "broken", scheduler, other, **training)
     sittings = 1
     while run.interrupted:
         assert json.loads((run.path / "state.json").read_text())["state"] == "interrupted"

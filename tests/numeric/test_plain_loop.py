@@ -15,7 +15,7 @@ from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.fit import Plan, fit
 from netwright.training.state import TrainingState
-from netwright.workflows.build import build_plan, build_state
+from netwright.workflows.build import build_plan, build_state, resolve
 from netwright.workflows.own import Own
 
 
@@ -41,6 +41,7 @@ def made(settings: dict, tmp_path=None) -> tuple[TrainingState, Plan]:
     prepared = prepare(labelled, split_rows(labelled, recipe.split), recipe)
     task = build_task(recipe.criterion, labelled.class_names)
     machine = choose_machine(recipe.runtime)
+    recipe = resolve(recipe, prepared, machine)
     state = build_state(recipe, prepared, task, machine, Own())
     plan = build_plan(tmp_path, recipe, prepared, task, machine, Own())
     return state, plan

@@ -22,6 +22,8 @@ NAMES = [name for name in OPTIMIZERS.parts if name != "custom"]
 ARGUMENTS: dict[str, list[dict[str, object]]] = {
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
     "rmsprop": [{}, {"momentum": 0.9}],
+    "adam": [{}, {"groups": [{"parameters": "*.bias", "lr": 0.1, "weight_decay": 0.1}]}],
+    "muon": [{}, {"normalize_weights": True, "groups": [{"parameters": "1.*", "lr": 0.5}]}],
 }
 CPU = torch.device("cpu")
 CASES = [(name, arguments) for name in NAMES for arguments in ARGUMENTS.get(name, [{}])]
@@ -32,7 +34,8 @@ def build_state(optimizer: Optimizer, seed: int, fused: bool = True) -> Training
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
     model = model.to(memory_format=torch.channels_last)
-    made = build_optimizer(optimizer, model.parameters(), kernel=choose_kernel(optimizer, CPU, "auto", exact=not fused))
+    kernel = choose_kernel(optimizer, CPU, "auto", exact=not fused)
+    made = build_optimizer(optimizer, model.named_parameters(), kernel=kernel)
     return TrainingState(model, made, Sums(num_correct))
 
 

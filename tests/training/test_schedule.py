@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.config.optimization import Constant, Cosine, LrScheduler, OneCycle, Plateau, StepDecay
+from netwright.config.optimization import Constant, Cosine, LinearLr, LrScheduler, OneCycle, Plateau, StepDecay
 from netwright.training.schedule import Position, lr_factor
 
 STEPS_PER_EPOCH, EPOCHS = 7, 6
@@ -36,6 +36,19 @@ def torchs(make) -> list[float]:
             StepDecay(every_epochs=2, gamma=0.5),
             lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=2 * STEPS_PER_EPOCH, gamma=0.5),
         ),
+        (LinearLr(), lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=TOTAL)),
+        (LinearLr(final_fraction=0.2), lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=TOTAL)),
+        (
+            LinearLr(up_fraction=0.5, start_fraction=0.1, final_fraction=0.2),
+            lambda o: torch.optim.lr_scheduler.SequentialLR(
+                o,
+                [
+                    torch.optim.lr_scheduler.LinearLR(o, 0.1, 1.0, total_iters=TOTAL // 2),
+                    torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=TOTAL // 2),
+                ],
+                milestones=[TOTAL // 2],
+            ),
+        ),
         (
             OneCycle(),
             lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=1.0, total_steps=TOTAL, cycle_momentum=False),
@@ -47,7 +60,17 @@ def torchs(make) -> list[float]:
             ),
         ),
     ],
-    ids=["constant", "cosine", "cosine-floor", "step", "one-cycle", "one-cycle-other"],
+    ids=[
+        "constant",
+        "cosine",
+        "cosine-floor",
+        "step",
+        "linear",
+        "linear-floor",
+        "triangle",
+        "one-cycle",
+        "one-cycle-other",
+    ],
 )
 def test_equals_torch(scheduler, make):
     assert ours(scheduler) == pytest.approx(torchs(make), abs=1e-9)
@@ -57,6 +80,7 @@ def test_warm_up_is_linear_as_torchs_linear_lr():
     warm = torchs(lambda o: torch.optim.lr_scheduler.LinearLR(o, start_factor=1 / 5, total_iters=4))
     assert ours(Constant(warmup_steps=5))[:5] == pytest.approx(warm[:5])
     assert ours(Cosine(warmup_steps=5))[5] == pytest.approx(1.0)
+    assert ours(LinearLr(warmup_steps=5))[4:6] == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def training() -> tuple[TrainingState, Plan]:
     train = Batches(prepared, "train", batch_size=16, device=machine.device, shuffle=True)
     plan = Plan(recipe, machine, task, build_batch_loss(recipe.criterion, torch.ones(4), machine.device, None), train)
     state = TrainingState(
-        model, build_optimizer(recipe.optimizer, model.parameters(), kernel="fused"), Sums(task.num_correct)
+        model, build_optimizer(recipe.optimizer, model.named_parameters(), kernel="fused"), Sums(task.num_correct)
     )
     for number in range(2):
         batch = train.batch(1, number)

@@ -85,6 +85,8 @@ def accuracy(metrics: Mapping[str, Any]) -> str:
         details.append(f"{100 * low:.1f} to {100 * high:.1f} %")
     if metrics.get("num_samples") is not None:
         details.append(f"n = {metrics['num_samples']}")
+    if metrics.get("views", 1) > 1:
+        details.append(f"{metrics['views']} views")
     return f"{text} ({', '.join(details)})" if details else text
 
 

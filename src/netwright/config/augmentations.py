@@ -41,10 +41,21 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
 
 
 class HorizontalFlip(Augmentation, frozen=True, kw_only=True):
-    """Mirror left and right with probability `p`."""
+    """Mirror left and right with probability `p`.
+
+    `alternating` draws once for every image, and mirrors in every other epoch what the one before did not: no image is
+    seen the same way twice in a row (Jordan 2024)."""
 
     name: Literal["horizontal_flip"] = "horizontal_flip"
     p: Probability = 0.5
+    alternating: bool = False
+
+    def check(self, where: str) -> None:
+        if self.alternating and self.p != 0.5:
+            raise RecipeError(
+                f"`{where}.alternating` mirrors every image in every other epoch, which is `p: 0.5`, and `{where}.p` "
+                f"is {self.p:g}; leave one of them out"
+            )
 
 
 class VerticalFlip(Augmentation, frozen=True, kw_only=True):

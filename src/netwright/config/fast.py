@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from netwright.config.optimization import Constant, CustomOptimizer, OneCycle, Sgd
+from netwright.config.optimization import Constant, CustomOptimizer, OneCycle, Optimizer, Sgd
 from netwright.config.recipe import Recipe
 from netwright.errors import RecipeError
 
@@ -36,7 +36,14 @@ def with_fast_preset(recipe: Recipe, num_train_samples: int) -> Recipe:
     factor, schedule = growth if is_sgd else math.sqrt(growth), recipe.lr_scheduler
     if isinstance(schedule, Constant):
         factor, schedule = factor if is_sgd else CYCLE_PEAK * factor, OneCycle()
-    lr = recipe.optimizer.lr * factor  # type: ignore[attr-defined]
-    return recipe.replace(
-        training=training, lr_scheduler=schedule, optimizer=msgspec.structs.replace(recipe.optimizer, lr=lr)
+    return recipe.replace(training=training, lr_scheduler=schedule, optimizer=_with_scaled_lr(recipe.optimizer, factor))
+
+
+def _with_scaled_lr(optimizer: Optimizer, factor: float) -> Optimizer:
+    """Multiply every lr that the optimizer has: its own, that of its groups and what Muon gives to SGD."""
+    groups = tuple(
+        group if group.lr is None else msgspec.structs.replace(group, lr=group.lr * factor)
+        for group in optimizer.groups
     )
+    rates = {field: getattr(optimizer, field) * factor for field in ("lr", "sgd_lr") if hasattr(optimizer, field)}
+    return msgspec.structs.replace(optimizer, groups=groups, **rates)

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from netwright.config.schema import Kind, Part
+from netwright.config.schema import Kind, Part, Section
 from netwright.errors import RecipeError
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -60,10 +60,23 @@ class CustomCriterion(Criterion, frozen=True, kw_only=True):
 CRITERIA = Kind("criterion", CrossEntropy, Nll, Bce, BceWithLogits, CustomCriterion)
 
 
+class Group(Section, frozen=True, kw_only=True):
+    """Some parameters by name (`head.*`; `*` stands for anything) and what is different for them.
+
+    With `epochs` their lr runs through the whole schedule in the first so many epochs; then they are frozen."""
+
+    parameters: str
+    lr: Rate | None = None
+    weight_decay: NotNegative | None = None
+    epochs: Epochs | None = None
+
+
 class Optimizer(Part, frozen=True, kw_only=True):
-    """How gradients change the weights; arguments are torch's own."""
+    """How gradients change the weights; arguments are torch's own. A parameter belongs to the first of `groups` that
+    its name fits, and else to no group."""
 
     kind: ClassVar[str] = "optimizer"
+    groups: tuple[Group, ...] = ()
 
 
 class Sgd(Optimizer, frozen=True, kw_only=True):
@@ -128,6 +141,24 @@ class RmsProp(Optimizer, frozen=True, kw_only=True):
     weight_decay: NotNegative = 0.0
 
 
+class Muon(Optimizer, frozen=True, kw_only=True):
+    """Momentum, made orthogonal by Newton-Schulz steps (Jordan 2024), for every weight with two dimensions or more but
+    the last; SGD with Nesterov momentum, at the lr `sgd_lr`, for the rest and for `groups`.
+
+    `normalize_weights` first scales a weight to the norm √(its rows)."""
+
+    name: Literal["muon"] = "muon"
+    lr: Rate = 0.02
+    momentum: Fraction = 0.95
+    nesterov: bool = True
+    weight_decay: NotNegative = 0.0
+    newton_schulz_steps: Annotated[int, Meta(ge=1)] = 5
+    normalize_weights: bool = False
+    sgd_lr: Rate = 0.01
+    sgd_momentum: Fraction = 0.9
+    sgd_weight_decay: NotNegative = 0.0
+
+
 class CustomOptimizer(Optimizer, frozen=True, kw_only=True):
     """The user's own function parameters -> torch.optim.Optimizer, given as an object."""
 
@@ -135,7 +166,7 @@ class CustomOptimizer(Optimizer, frozen=True, kw_only=True):
     type: str = ""
 
 
-OPTIMIZERS = Kind("optimizer", Sgd, Adam, AdamW, Adagrad, Adadelta, RmsProp, CustomOptimizer)
+OPTIMIZERS = Kind("optimizer", Sgd, Adam, AdamW, Adagrad, Adadelta, RmsProp, Muon, CustomOptimizer)
 
 
 class LrScheduler(Part, frozen=True, kw_only=True):
@@ -183,6 +214,23 @@ class OneCycle(LrScheduler, frozen=True, kw_only=True):
             )
 
 
+class LinearLr(LrScheduler, frozen=True, kw_only=True):
+    """A triangle of straight lines: from `start_fraction` of lr up to lr over `up_fraction` of all steps, then down to
+    `final_fraction` of it."""
+
+    name: Literal["linear"] = "linear"
+    up_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    start_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    final_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.0
+
+    def check(self, where: str) -> None:
+        if self.warmup_steps and self.up_fraction:
+            raise RecipeError(
+                f"`{where}.warmup_steps` is {self.warmup_steps} and `{where}.up_fraction` is {self.up_fraction:g}: two "
+                "ways to warm up; leave one of them out"
+            )
+
+
 class Plateau(LrScheduler, frozen=True, kw_only=True):
     """Multiply the lr by `factor` when `training.monitor` has not improved for more than `patience` epochs."""
 
@@ -192,4 +240,4 @@ class Plateau(LrScheduler, frozen=True, kw_only=True):
     threshold: NotNegative = 1e-4
 
 
-LR_SCHEDULERS = Kind("lr_scheduler", Constant, StepDecay, Cosine, OneCycle, Plateau)
+LR_SCHEDULERS = Kind("lr_scheduler", Constant, StepDecay, Cosine, OneCycle, LinearLr, Plateau)

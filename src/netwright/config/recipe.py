@@ -98,11 +98,13 @@ class Transform(Section, frozen=True, kw_only=True):
     `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own),
     `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels that files get
     before `image_size` is cut from the centre (null: 1.15 × image_size, 1.75 × with random_resized_crop);
-    `background` is the gray level under transparent pixels."""
+    `background` is the gray level under transparent pixels. `views` is test-time augmentation: the outputs for the
+    image, its mirror image (and both shifted by a pixel along each diagonal) are averaged."""
 
     normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] = "computed"
     resize: Count | None = None
     background: Annotated[int, Meta(ge=0, le=255)] = 255
+    views: Literal["none", "mirror", "mirror_shift"] = "none"
 
     def check(self, where: str) -> None:
         if isinstance(self.normalize, str):
@@ -120,7 +122,10 @@ class Training(Section, frozen=True, kw_only=True):
     `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm. `monitor` is
     any number of the history (`…loss` and `…error` are best when small, the rest when large); `patience` epochs
     without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch. `fast` trains
-    in larger batches with a matching lr (config.fast); the saved recipe has what it chose."""
+    in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
+    `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
+    follow. `averaging` keeps a moving average of the weights (`lookahead` also goes on from it), which is what is
+    judged and kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself."""
 
     epochs: Count = 10
     batch_size: Count = 64
@@ -133,6 +138,10 @@ class Training(Section, frozen=True, kw_only=True):
     checkpoint_seconds: Annotated[float, Meta(ge=0)] = 300.0
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
     fast: bool = False
+    resolutions: tuple[Count, ...] = ()
+    averaging: Literal["none", "ema", "lookahead"] = "none"
+    averaging_decay: Annotated[float, Meta(gt=0, lt=1)] = 0.99
+    averaging_every_steps: Count = 5
 
 
 class Runtime(Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from netwright.data.augment.resolution import resized, side_of
 from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import as_picture, read_item, ready_item
 from netwright.data.prepare import PreparedData
@@ -34,7 +35,7 @@ class Batches:
     The order of an epoch is `torch.randperm` under (seed, "order", epoch) with `shuffle`, else that of the rows. What
     the user's own data set or transform draws is seeded by (seed, epoch, row) with `shuffle` (training), and by epoch 0
     without (evaluation). The last batch of an epoch may be smaller, or one
-    larger; no sample is dropped.
+    larger; no sample is dropped. `resolutions` are short sides in pixels by epoch, see `augment.resolution`.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Batches:
         seed: int = 0,
         augment: "Augment | None" = None,
         shuffle: bool = False,
+        resolutions: tuple[int, ...] = (),
     ) -> None:
         if split not in prepared.rows:
             raise DataError(f"the data have no {split} split; there is {listed(prepared.rows)}")
         self.prepared, self.split, self.batch_size, self.device = prepared, split, batch_size, device
-        self.seed, self.augment, self.shuffle = seed, augment, shuffle
+        self.seed, self.augment, self.shuffle, self.resolutions = seed, augment, shuffle, resolutions
         self._rows = torch.from_numpy(prepared.rows[split])
         self._store = prepared.store.on(device)
         self._order: tuple[int, Tensor] = (-1, self._rows)  # of the epoch asked for last: a memory, not a state
@@ -92,6 +94,7 @@ class Batches:
         chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
         targets = chosen.to(self.device, non_blocking=True)
         images = self._images(rows, epoch, epoch if self.shuffle else 0)
+        images = resized(images, side_of(self.resolutions, epoch))
         if end - first == 1:
             return [Batch(images, targets, rows)]
         sizes = [self.batch_size] * (end - first - 1)

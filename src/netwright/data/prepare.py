@@ -160,7 +160,9 @@ def _prepare_ready(
             f"`data.image_size` is {wanted} and your Dataset gives tensors of {height} × {width}; leave it out"
         )
     size = (height, width)
-    transform = EvalTransform(channels=channels, image_size=size, store_size=size, kind="ready")
+    transform = EvalTransform(
+        channels=channels, image_size=size, store_size=size, kind="ready", views=recipe.transform.views
+    )
     store = _drawn_anew(labelled, transform)
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, (channels, height, width))
@@ -189,6 +191,7 @@ def _geometry(labelled: LabelledData, found: Scan, recipe: Recipe) -> EvalTransf
         value_range=_value_range(labelled),
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
+        views=recipe.transform.views,
     )
 
 

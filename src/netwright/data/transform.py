@@ -26,7 +26,8 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     Sizes are (height, width) in pixels. `decode` makes the store's pixels, `finish` the network's input. uint8 pixels
     mean 0 (black) to 255; pixels of another dtype lie in `value_range` (black, white). `mean` and `std`, one a channel,
     are of pixels in [0, 1]. kind: "images"; "ready" (floats of the user's own data set, taken as they are); "custom"
-    (the user's own transform takes the place of scaling and normalising, see `custom.apply_custom`)."""
+    (the user's own transform takes the place of scaling and normalising, see `custom.apply_custom`). `views` of the
+    network's input are what a prediction is the mean over, see `views.with_views`."""
 
     channels: int
     image_size: tuple[int, int]
@@ -37,6 +38,7 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     kind: Literal["images", "ready", "custom"] = "images"
+    views: Literal["none", "mirror", "mirror_shift"] = "none"
 
     def decode(self, source: Picture, max_pixels: int = MAX_PIXELS) -> Array:
         """Return a picture as the store keeps it: (h_store, w_store, C), uint8; float32 for other arrays.

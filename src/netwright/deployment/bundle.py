@@ -130,9 +130,10 @@ def _card(bundle: Bundle) -> str:
     ]
     for split, metrics in bundle.metrics.items():
         low, high = metrics["accuracy_interval"]
+        views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
         lines.append(
             f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
-            f"n = {metrics['num_samples']})"
+            f"n = {metrics['num_samples']}{views})"
         )
     calibrated = f"Probabilities are calibrated: the outputs are divided by the temperature {bundle.temperature}."
     own = "Probabilities are the network's own, not calibrated."

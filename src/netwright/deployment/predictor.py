@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import ready_item
 from netwright.data.transform import EvalTransform
+from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.errors import InputError, NetwrightError, WeightsError
 from netwright.models import build_model
@@ -68,7 +69,9 @@ class Predictor:
     def log_probabilities(self, images: Tensor) -> Tensor:
         """Run the network on transformed images (B, C, H, W) -> its own log-probabilities (B, K) float32 on the CPU."""
         with torch.inference_mode(), self.machine.autocast():
-            outputs = self.network(self.machine.arrange(images.to(self.machine.device)))
+            outputs = with_views(self.network, self.transform.views)(
+                self.machine.arrange(images.to(self.machine.device))
+            )
         return self.bundle.task.log_probabilities(outputs).cpu()
 
     def predict(self, sources: Sequence[Any], names: Sequence[str], batch_size: int = 64) -> Iterator[Prediction]:

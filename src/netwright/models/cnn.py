@@ -1,56 +1,112 @@
 """`cnn`: convolutions and pooling, then hidden Linear layers, with the flatten size worked out.
 
-State dict: `features.<convolution>.conv.weight`, `features.<convolution>.norm.weight`, `hidden.<layer>.linear.weight`,
-`head.weight`. The convolutions keep their bias under batch norm (which cancels it), as the classic systems do.
+State dict: `whitening.conv.weight`, `features.<convolution>.conv.weight`, `features.<convolution>.norm.weight`,
+`hidden.<layer>.linear.weight`, `head.weight`. The convolutions keep their bias under batch norm (which cancels it), as
+the classic systems do; `conv_bias: false` leaves it out.
 """
 
 from collections import OrderedDict
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from netwright.config.models import Cnn
 from netwright.errors import RecipeError
 from netwright.models.layers import ACTIVATIONS, hidden_layers, output_layer, pieces_for
 from netwright.models.request import Request
+from netwright.models.whitening import Whitening, whitening_channels
+
+
+class GlobalPool(nn.Module):
+    """Maximum or mean over all places: (B, C, H, W) -> (B, C), for any H and W."""
+
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.amax(dim=(2, 3)) if self.pooling == "max" else features.mean(dim=(2, 3))
+
+
+class ScaledHead(nn.Linear):
+    """A Linear without bias whose weights begin with standard deviation 1, times `scale`: (B, D) -> logits (B, K).
+
+    Its weights then have the size of their updates at the same lr as the rest (Jordan 2024)."""
+
+    def __init__(self, num_features: int, num_outputs: int, scale: float) -> None:
+        super().__init__(num_features, num_outputs, bias=False)
+        self.scale = scale
+        with torch.no_grad():
+            self.weight /= self.weight.std()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features) * self.scale
 
 
 def build_cnn(model: Cnn, request: Request) -> nn.Module:
     """Build features -> flatten -> hidden layers -> one Linear. Raises RecipeError where an image is used up early."""
     height, width = _size_after_features(model, request)
-    num_features = model.channels[-1] * height * width
-    layers: OrderedDict[str, nn.Module] = OrderedDict(features=_features(model, request.in_channels))
-    layers["flatten"] = nn.Flatten()
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    in_channels = request.in_channels
+    if model.whitening is not None:
+        layers["whitening"] = Whitening(in_channels, model.whitening, model.activation)
+        in_channels = whitening_channels(in_channels, model.whitening) // pieces_for(model.activation)
+    layers["features"] = _features(model, in_channels)
+    if model.global_pooling == "none":
+        layers["flatten"] = nn.Flatten()
+        num_features = model.channels[-1] * height * width
+    else:
+        layers["global_pool"] = GlobalPool(model.global_pooling)
+        num_features = model.channels[-1]
     if model.dropout:
         layers["dropout"] = nn.Dropout(model.dropout)
     if model.classifier_sizes:
         layers["hidden"] = hidden_layers(
             num_features, model.classifier_sizes, model.activation, model.classifier_batch_norm, model.dropout
         )
-    layers["head"] = nn.Linear((num_features, *model.classifier_sizes)[-1], request.num_outputs)
+    layers["head"] = _head(model, (num_features, *model.classifier_sizes)[-1], request.num_outputs)
     last = output_layer(request.output, request.num_outputs)
     if last is not None:
         layers["output"] = last
     return nn.Sequential(layers)
 
 
+def _head(model: Cnn, num_features: int, num_outputs: int) -> nn.Linear:
+    if model.head_scale is None:
+        return nn.Linear(num_features, num_outputs)
+    return ScaledHead(num_features, num_outputs, model.head_scale)
+
+
 def _features(model: Cnn, in_channels: int) -> nn.Sequential:
     blocks = []
-    before, after = _padding(model)
     for place, channels in enumerate(model.channels, start=1):
-        width = channels * pieces_for(model.activation)
-        block: OrderedDict[str, nn.Module] = OrderedDict()
-        if before != after:  # an even kernel; by hand because Conv2d(padding="same") copies, and warns that it does
-            block["pad"] = nn.ZeroPad2d((before, after, before, after))
-        block["conv"] = nn.Conv2d(in_channels, width, model.kernel_size, padding=before if before == after else 0)
-        if model.batch_norm:
-            block["norm"] = nn.BatchNorm2d(width)
-        block["activation"] = ACTIVATIONS[model.activation]()
-        if _pools_after(model, place):
-            pool = nn.MaxPool2d if model.pooling == "max" else nn.AvgPool2d
-            block["pool"] = pool(model.pool_size)
-        blocks.append(nn.Sequential(block))
+        blocks.append(_block(model, in_channels, channels, _pools_after(model, place)))
         in_channels = channels
     return nn.Sequential(*blocks)
+
+
+def _block(model: Cnn, in_channels: int, channels: int, pools: bool) -> nn.Sequential:
+    """Build one convolution and what follows it: (B, in_channels, H, W) -> (B, channels, H', W')."""
+    width = channels * pieces_for(model.activation)
+    before, after = _padding(model)
+    block: OrderedDict[str, nn.Module] = OrderedDict()
+    if before != after:  # an even kernel; by hand because Conv2d(padding="same") copies, and warns that it does
+        block["pad"] = nn.ZeroPad2d((before, after, before, after))
+    padding = before if before == after else 0
+    block["conv"] = conv = nn.Conv2d(in_channels, width, model.kernel_size, padding=padding, bias=model.conv_bias)
+    if model.init == "identity":
+        # the first filters hand their input channel on, the others stay as drawn
+        nn.init.dirac_(conv.weight.data[:in_channels])
+    pool: nn.Module = (nn.MaxPool2d if model.pooling == "max" else nn.AvgPool2d)(model.pool_size)
+    if pools and model.pool_first:
+        block["pool"] = pool
+    if model.batch_norm:
+        block["norm"] = nn.BatchNorm2d(width, eps=model.norm_eps, momentum=model.norm_momentum)
+        block["norm"].weight.requires_grad_(model.norm_scale)
+    block["activation"] = ACTIVATIONS[model.activation]()
+    if pools and not model.pool_first:
+        block["pool"] = pool
+    return nn.Sequential(block)
 
 
 def _padding(model: Cnn) -> tuple[int, int]:
@@ -68,6 +124,11 @@ def _pools_after(model: Cnn, place: int) -> bool:
 def _size_after_features(model: Cnn, request: Request) -> tuple[int, int]:
     """Return (height, width) before flatten, in pixels. Raises RecipeError naming the layer that finds too little."""
     height, width = request.image_size
+    if model.whitening is not None:
+        if min(height, width) < model.whitening:
+            what = f"the whitening layer (patches of {model.whitening} × {model.whitening})"
+            raise _used_up(request, (height, width), what, "take a smaller `model.whitening`")
+        height, width = height - model.whitening + 1, width - model.whitening + 1
     shrink = model.kernel_size - 1 - sum(_padding(model))
     for place in range(1, len(model.channels) + 1):
         if min(height, width) - shrink < 1:

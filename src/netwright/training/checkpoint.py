@@ -36,6 +36,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
     }
     tensors = {f"model/{name}": value for name, value in state.model.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
+    tensors |= {f"average/{name}": value for name, value in state.average.items()}
     optimizer_tensors, numbers["optimizer"] = _optimizer_state(state.optimizer)
     tensors |= optimizer_tensors
     # own copies: safetensors refuses tensors that share memory, as tied weights do
@@ -97,12 +98,17 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], numbers: dict[str
     with torch.no_grad():
         for name, value in own.items():
             value.copy_(saved[name])
-    best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
-    state.best = {name: value.to(own[name].device) for name, value in best.items()}
+    state.best, state.average = (_like(own, tensors, kind) for kind in ("best/", "average/"))
     _restore_optimizer(state.optimizer, tensors, numbers["optimizer"])
     state.progress = Progress(**numbers["progress"])
     state.history = numbers["history"]
     state.sums.restore(numbers["sums"])
+
+
+def _like(own: dict[str, Tensor], tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Return one kind of weights, on the network's device and laid out in memory as its own are."""
+    found = {name.removeprefix(kind): value for name, value in tensors.items() if name.startswith(kind)}
+    return {name: torch.empty_like(own[name]).copy_(value) for name, value in found.items()}
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -2,8 +2,9 @@
 
     for every epoch
         train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an
-                       update (clip -> lr by the schedule -> optimizer); a checkpoint when due; leave if told to stop
-        validate       the val split in eval mode: loss, accuracy, the user's own metrics
+                       update (clip -> lr by the schedule -> optimizer -> average); a checkpoint when due; leave if
+                       told to stop
+        validate       the val split in eval mode, averaged weights: loss, accuracy, the user's own metrics
         record         one line of the history; the best weights are kept; is the run finished?
         checkpoint     when 10 seconds have passed since the last one, and at the end
 
@@ -28,6 +29,7 @@ from netwright.runs.history import Record, append_record, best_record
 from netwright.runtime.machine import Machine
 from netwright.runtime.randomness import seed_step
 from netwright.tasks.task import BatchLoss, Task
+from netwright.training.averaging import average, averaged
 from netwright.training.checkpoint import save_checkpoint
 from netwright.training.schedule import Position, is_constant, lr_factor
 from netwright.training.state import Progress, TrainingState
@@ -76,7 +78,7 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     while not state.progress.finished:
         train_epoch(state, plan, listener, clock)
         state.progress.epoch_seconds += clock.lap()
-        validation = validate(state.model, plan) if plan.val is not None else None
+        validation = validate(state, plan) if plan.val is not None else None
         record = make_record(state, plan, validation, clock.lap())
         state.history.append(record)
         best = best_record(state.history, plan.recipe.training.monitor)
@@ -99,6 +101,7 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: "Cl
     """Train on the rest of the present epoch, from the batch where the run stands."""
     training, progress = plan.recipe.training, state.progress
     state.model.train()
+    freeze_finished(state)
     total = plan.train.num_batches
     group_weight: Tensor | float = 0.0
     for batch in plan.train.epoch(progress.epoch, progress.batch):
@@ -150,28 +153,43 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
         for parameter in group["params"]:
             parameter.grad = None
     state.progress.step += 1
+    average(state, training)
 
 
 def set_lr(state: TrainingState, plan: Plan) -> None:
-    """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with."""
+    """Set every group's lr for the coming update; `initial_lr` is what the optimizer was built with.
+
+    A group with `epochs` has the whole schedule in them."""
     if is_constant(plan.recipe.lr_scheduler):
         return
     training = plan.recipe.training
     # from epoch and batch and not from the count of updates: an epoch that was cut by the clock is behind with those
     done = math.ceil(state.progress.batch / training.accumulation_steps) - 1
     step = (state.progress.epoch - 1) * plan.steps_per_epoch + done
-    total = plan.steps_per_epoch * training.epochs
-    position = Position(step, plan.steps_per_epoch, total, state.history, training.monitor)
-    factor = lr_factor(plan.recipe.lr_scheduler, position)
+    factors: dict[int, float] = {}  # by epochs: most often all groups have the run's
     for group in state.optimizer.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        epochs = group.get("epochs", training.epochs)
+        if epochs not in factors:
+            total = plan.steps_per_epoch * epochs
+            position = Position(step, plan.steps_per_epoch, total, state.history, training.monitor)
+            factors[epochs] = lr_factor(plan.recipe.lr_scheduler, position)
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factors[epochs]
 
 
-def validate(model: nn.Module, plan: Plan) -> Outputs:
-    """Run the val split in eval mode."""
+def freeze_finished(state: TrainingState) -> None:
+    """Let the groups whose `epochs` are over have no gradient any more: it need not be computed."""
+    for group in state.optimizer.param_groups:
+        if "epochs" in group:
+            for parameter in group["params"]:
+                parameter.requires_grad_(state.progress.epoch <= group["epochs"])
+
+
+def validate(state: TrainingState, plan: Plan) -> Outputs:
+    """Run the val split in eval mode, with the averaged weights where there are any."""
     assert plan.val is not None
-    model.eval()
-    return run_network(model, plan.val.epoch(0), plan.task, plan.batch_loss, plan.machine)
+    state.model.eval()
+    with averaged(state):
+        return run_network(state.model, plan.val.epoch(0), plan.task, plan.batch_loss, plan.machine)
 
 
 def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, val_seconds: float) -> Record:
@@ -228,7 +246,7 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
     if every is not None and progress.step % every == 0 and plan.val is not None:
         progress.epoch_seconds += clock.lap()
         numbers: dict[str, Any] = {"step": progress.step, "train_loss": state.sums.mean_loss}
-        progress.evaluations.append(numbers | val_numbers(validate(state.model, plan), plan))
+        progress.evaluations.append(numbers | val_numbers(validate(state, plan), plan))
         state.model.train()
         clock.lap()
     if clock.time_is_up():

@@ -1,6 +1,7 @@
-"""Optimizers by name: torch's own, in the quickest implementation that the device has."""
+"""Optimizers by name: torch's own, in the quickest implementation that the device has, and Muon."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
@@ -11,11 +12,14 @@ from netwright.config.optimization import (
     Adagrad,
     Adam,
     AdamW,
+    Group,
     Optimizer,
     RmsProp,
     Sgd,
 )
+from netwright.config.optimization import Muon as MuonArguments
 from netwright.errors import RecipeError, listed
+from netwright.training.muon import Muon
 
 Kernel = Literal["plain", "foreach", "fused"]
 OPTIMIZER_CLASSES: dict[type[Optimizer], type[torch.optim.Optimizer]] = {
@@ -25,8 +29,10 @@ OPTIMIZER_CLASSES: dict[type[Optimizer], type[torch.optim.Optimizer]] = {
     Adagrad: torch.optim.Adagrad,
     Adadelta: torch.optim.Adadelta,
     RmsProp: torch.optim.RMSprop,
+    MuonArguments: Muon,
 }
 _HAVE_FUSED = (Sgd, Adam, AdamW, Adagrad)
+Named = tuple[str, nn.Parameter]
 
 
 def choose_kernel(optimizer: Optimizer, device: torch.device, asked: str, *, exact: bool) -> Kernel:
@@ -48,7 +54,7 @@ def choose_kernel(optimizer: Optimizer, device: torch.device, asked: str, *, exa
 
 def kernels(optimizer: Optimizer, device: torch.device) -> tuple[Kernel, ...]:
     """Return the implementations that torch has of an optimizer on a device, the quickest by reputation first."""
-    if type(optimizer) not in OPTIMIZER_CLASSES:
+    if type(optimizer) not in OPTIMIZER_CLASSES or isinstance(optimizer, MuonArguments):
         return ("plain",)
     # Adagrad has no fused kernel on CUDA
     if (
@@ -61,20 +67,76 @@ def kernels(optimizer: Optimizer, device: torch.device) -> tuple[Kernel, ...]:
 
 
 def build_optimizer(
-    optimizer: Optimizer, parameters: Iterable[nn.Parameter], *, kernel: Kernel
+    optimizer: Optimizer, parameters: Iterable[Named], *, kernel: Kernel, bf16: bool = False
 ) -> torch.optim.Optimizer:
-    """Build torch's optimizer over the parameters that get gradients. Raises RecipeError when nothing is trainable."""
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    """Build the optimizer over the named parameters that get gradients, in torch's groups.
+
+    `bf16`: the network computes in it, and so does Muon. Raises RecipeError when nothing is trainable, or a group's
+    name fits no trainable parameter."""
+    trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     if not trainable:
         raise RecipeError("no parameter of the network is trainable: all are frozen; unfreeze some layers")
-    arguments: dict[str, Any] = {name: value for name, value in _arguments(optimizer).items() if name != "name"}
+    if type(optimizer) not in OPTIMIZER_CLASSES:
+        raise RecipeError("`optimizer.name` is 'custom', which only Python can give: nw.train(…, optimizer=function)")
+    rest, groups = _grouped(optimizer.groups, trainable)
+    if not rest and all("epochs" in group for group in groups):
+        raise RecipeError(
+            "every parameter is in one of `optimizer.groups` with `epochs`, after which nothing would be trained; "
+            "leave `epochs` out of one of them"
+        )
+    if isinstance(optimizer, MuonArguments):
+        output_layer = [name for name, parameter in trainable if parameter.dim() >= 2][-1:]
+        return _build_muon(optimizer, rest, groups, output_layer, torch.bfloat16 if bf16 else torch.float32)
+    arguments = _arguments(optimizer)
     # both said: torch takes foreach by itself on CUDA where neither is, and refuses both at once
     arguments |= {"fused": True} if kernel == "fused" else {"foreach": kernel == "foreach"}
-    for kind, torch_class in OPTIMIZER_CLASSES.items():
-        if isinstance(optimizer, kind):
-            return torch_class(trainable, **arguments)
-    raise RecipeError("`optimizer.name` is 'custom', which only Python can give: nw.train(…, optimizer=your_function)")
+    given = [{"params": [parameter for _, parameter in rest]}] if rest else []
+    return OPTIMIZER_CLASSES[type(optimizer)]([*given, *groups], **arguments)
 
 
-def _arguments(optimizer: Optimizer) -> dict[str, object]:
-    return {field: getattr(optimizer, field) for field in optimizer.__struct_fields__}
+def _grouped(groups: Sequence[Group], trainable: Sequence[Named]) -> tuple[list[Named], list[dict[str, Any]]]:
+    """Deal the parameters out: what no group names, and torch's groups in the recipe's order."""
+    rest = list(trainable)
+    made = []
+    for place, group in enumerate(groups):
+        chosen = [(name, parameter) for name, parameter in rest if fnmatchcase(name, group.parameters)]
+        if not chosen:
+            raise RecipeError(
+                f"`optimizer.groups[{place}].parameters` is {group.parameters!r}, which no trainable parameter is "
+                f"called (that an earlier group has not taken); there are: {listed([name for name, _ in rest], 12)}"
+            )
+        names = {name for name, _ in chosen}
+        rest = [(name, parameter) for name, parameter in rest if name not in names]
+        own = {field: getattr(group, field) for field in ("lr", "weight_decay", "epochs")}
+        made.append(
+            {"params": [parameter for _, parameter in chosen]} | {k: v for k, v in own.items() if v is not None}
+        )
+    return rest, made
+
+
+def _build_muon(
+    optimizer: MuonArguments,
+    rest: Sequence[Named],
+    groups: Sequence[dict[str, Any]],
+    output_layer: list[str],
+    dtype: torch.dtype,
+) -> Muon:
+    """Give Muon what has rows and columns, but for the network's output layer; all else is SGD's."""
+    filters = [name for name, parameter in rest if parameter.dim() >= 2 and name not in output_layer]
+    for_muon = [parameter for name, parameter in rest if name in filters]
+    for_sgd = [parameter for name, parameter in rest if name not in filters]
+    sgd = {
+        **{"muon": False, "lr": optimizer.sgd_lr, "momentum": optimizer.sgd_momentum},
+        **{"nesterov": True, "weight_decay": optimizer.sgd_weight_decay},
+    }
+    given: list[dict[str, Any]] = [{"params": for_muon}] if for_muon else []
+    given += [sgd | {"params": for_sgd}] if for_sgd else []
+    given += [sgd | group for group in groups]
+    arguments = {name: value for name, value in _arguments(optimizer).items() if not name.startswith("sgd_")}
+    return Muon(given, **arguments, dtype=dtype)
+
+
+def _arguments(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what the class takes: all but the name and the groups."""
+    fields = (field for field in optimizer.__struct_fields__ if field not in ("name", "groups"))
+    return {field: getattr(optimizer, field) for field in fields}

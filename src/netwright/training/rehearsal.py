@@ -18,7 +18,9 @@ class Rehearsal:
     def __init__(self, model: nn.Module, plan: Plan, memory_format: torch.memory_format, kernel: Kernel) -> None:
         self._plan = plan
         self._model = copy.deepcopy(model).train().to(memory_format=memory_format)
-        self._optimizer = build_optimizer(plan.recipe.optimizer, self._model.parameters(), kernel=kernel)
+        bf16 = plan.machine.precision == "bf16"
+        named = self._model.named_parameters()
+        self._optimizer = build_optimizer(plan.recipe.optimizer, named, kernel=kernel, bf16=bf16)
         for group in self._optimizer.param_groups:
             group["lr"] = 0.0 * group["lr"]  # a tensor on some devices
 

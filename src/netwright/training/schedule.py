@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from netwright.config.optimization import Constant, Cosine, LrScheduler, OneCycle, Plateau, StepDecay
+from netwright.config.optimization import Constant, Cosine, LinearLr, LrScheduler, OneCycle, Plateau, StepDecay
 from netwright.runs.history import Record, is_better
 
 
@@ -56,6 +56,14 @@ def _arc(begin: float, end: float, done: float) -> float:
     return end + (begin - end) / 2 * (1 + math.cos(math.pi * done))
 
 
+def _linear(scheduler: LinearLr, position: Position) -> float:
+    step, total = position.step - scheduler.warmup_steps, max(position.total_steps - scheduler.warmup_steps, 1)
+    up = scheduler.up_fraction * total
+    if step < up:
+        return scheduler.start_fraction + (1 - scheduler.start_fraction) * step / up
+    return 1 - (1 - scheduler.final_fraction) * min((step - up) / (total - up), 1.0)
+
+
 def _plateau(scheduler: Plateau, position: Position) -> float:
     """Replay the history, as torch's ReduceLROnPlateau in relative mode would have seen it."""
     factor, waited = 1.0, 0
@@ -84,5 +92,6 @@ FACTORS: dict[type[LrScheduler], Callable[..., float]] = {
     StepDecay: _step_decay,
     Cosine: _cosine,
     OneCycle: _one_cycle,
+    LinearLr: _linear,
     Plateau: _plateau,
 }

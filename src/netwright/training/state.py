@@ -120,12 +120,17 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
     history: list[Record] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)  # empty until there is one, see training/averaging.py
+
+    def judged(self) -> dict[str, Tensor]:
+        """Return the weights that validation judges: the average where there is one, else the network's own."""
+        return self.average or dict(self.model.state_dict())
 
     def keep_best(self) -> None:
-        """Copy the network's present state as the best one."""
-        self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        """Copy the judged weights as the best ones."""
+        self.best = {name: value.detach().clone() for name, value in self.judged().items()}
         self.progress.best_epoch = self.progress.epoch
 
     def best_or_last(self) -> dict[str, Tensor]:
         """Return the best epoch's weights; the present ones when there was no epoch to compare."""
-        return self.best or dict(self.model.state_dict())
+        return self.best or self.judged()

@@ -1,5 +1,6 @@
 """From a recipe to what the loop needs: data, plan, network and optimizer."""
 
+import dataclasses
 from collections.abc import Callable
 
 import msgspec
@@ -11,6 +12,7 @@ from netwright.config.fast import with_fast_preset
 from netwright.config.models import CustomModel
 from netwright.config.recipe import Recipe
 from netwright.data.augment import build_augmentation
+from netwright.data.augment.resolution import resized
 from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
@@ -18,6 +20,7 @@ from netwright.data.splits import cut_fractions, split_rows
 from netwright.deployment.predictor import own_copy
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models import build_model
+from netwright.models.whitening import whiten, whitening_of
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
@@ -26,6 +29,8 @@ from netwright.training.fit import Plan
 from netwright.training.optimizer import build_optimizer, choose_kernel
 from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
+
+WHITENING_IMAGES = 5000
 
 
 def open_prepared(recipe: Recipe, own: Own, say: Callable[[str], None] | None = None) -> PreparedData:
@@ -67,6 +72,7 @@ def build_plan(
         seed=training.seed,
         augment=augment,
         shuffle=True,
+        resolutions=training.resolutions,
     )
     val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
     batch_loss = build_batch_loss(recipe.criterion, count_classes(prepared, "train"), machine.device, own.criterion)
@@ -95,6 +101,7 @@ def build_state(
             num_outputs=task.num_outputs,
             output=task.output,
         )
+        _whiten(model, prepared, machine)
     else:
         model = own_copy(model)  # the user's object stays as it was given: a second run begins where the first did
     model = model.to(machine.device).to(memory_format=machine.memory_format)
@@ -105,8 +112,20 @@ def build_state(
     else:
         kernel = recipe.runtime.optimizer_kernel
         assert kernel != "auto"  # written out by `resolve`
-        optimizer = build_optimizer(recipe.optimizer, model.parameters(), kernel=kernel)
+        bf16 = machine.precision == "bf16"
+        optimizer = build_optimizer(recipe.optimizer, model.named_parameters(), kernel=kernel, bf16=bf16)
     return TrainingState(model, optimizer, Sums(task.num_correct))
+
+
+def _whiten(model: nn.Module, prepared: PreparedData, machine: Machine) -> None:
+    """Set a whitening layer, where the network has one, from images of train: evenly spaced ones, 5000 at most."""
+    layer = whitening_of(model)
+    if layer is None:
+        return
+    rows = prepared.rows["train"]
+    some = dataclasses.replace(prepared, rows={"train": rows[:: -(-len(rows) // WHITENING_IMAGES)]})
+    batches = Batches(some, "train", batch_size=500, device=machine.device)
+    whiten(layer, (batch.images for batch in batches.epoch(0)))
 
 
 def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:
@@ -127,6 +146,30 @@ def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:
         loss = plan.batch_loss(outputs, targets)[0]
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         raise RecipeError("the criterion does not give one number; expected the mean over the batch (reduction='mean')")
+
+
+def check_resolutions(recipe: Recipe, prepared: PreparedData, state: TrainingState, machine: Machine) -> None:
+    """Try the network on two images of every size that training will have.
+
+    Raises RecipeError when they are larger than the images, or of a size that the network does not take."""
+    channels, height, width = prepared.input_shape
+    for side in sorted(set(recipe.training.resolutions)):
+        if side > min(height, width):
+            raise RecipeError(
+                f"`training.resolutions` has {side} and the network's images are {height} × {width} pixels; the sides "
+                "lead up to the full size and do not pass it"
+            )
+        images = resized(torch.zeros(2, channels, height, width, device=machine.device), side)
+        state.model.eval()
+        try:
+            with torch.no_grad(), machine.autocast():
+                state.model(machine.arrange(images))
+        except (RuntimeError, ValueError) as error:
+            first = str(error).split("\n")[0]
+            raise RecipeError(
+                f"`training.resolutions` has {side} and the network takes {height} × {width} pixels only ({first}); "
+                "use one with global pooling (`model.global_pooling` of cnn), or leave the resolutions out"
+            ) from error
 
 
 def check_monitor(recipe: Recipe, plan: Plan) -> None:

@@ -13,6 +13,7 @@ from netwright.data.fingerprint import fingerprint
 from netwright.data.prepare import PreparedData, prepare_like
 from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import read_manifest
+from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
 from netwright.evaluation.baselines import baselines
@@ -118,11 +119,13 @@ def judge(
     counts = torch.tensor(list(read_json(folder.data)["counts"]["train"].values()))
     batch_loss = build_batch_loss(recipe.criterion, counts, machine.device, own.criterion)
     batches = eval_batches(prepared, split, recipe, machine)
-    outputs = run_network(predictor.network, batches.epoch(0), task, batch_loss, machine)
+    views = predictor.transform.views
+    network = with_views(predictor.network, views)
+    outputs = run_network(network, batches.epoch(0), task, batch_loss, machine)
     temperature = predictor.bundle.temperature
     metrics = measure(outputs, task, recipe.criterion, counts, temperature=temperature, fitted_here=fitted_here)
     metrics["baselines"] = baselines(prepared, split, counts)
-    return outputs, metrics
+    return outputs, metrics | {"views": NUM_VIEWS[views]}
 
 
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:

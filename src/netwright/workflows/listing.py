@@ -36,8 +36,8 @@ def _arguments(part: type[Part]) -> list[dict[str, Any]]:
     hints = typing.get_type_hints(part, include_extras=True)
     return [
         {"name": field.name, "type": _type_name(hints[field.name]), "default": msgspec.to_builtins(field.default)}
-        for field in msgspec.structs.fields(part)
-        if field.name != "name"
+        for field in sorted(msgspec.structs.fields(part), key=lambda field: field.name not in part.__annotations__)
+        if field.name != "name"  # its own arguments, then those that all of its kind have
     ]
 
 
@@ -55,6 +55,8 @@ def _type_name(hint: Any) -> str:
     if origin is tuple:
         inner = _type_name(arguments[0])
         return f"list of {inner}" if arguments[-1] is Ellipsis else f"{len(arguments)} × {inner}"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return f"{{{', '.join(hint.__struct_fields__)}}}"
     return str(getattr(hint, "__name__", hint))
 
 

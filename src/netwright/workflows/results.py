@@ -3,6 +3,7 @@
 from typing import Any
 
 from netwright.data.prepare import PreparedData
+from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.bundle import Bundle, save_bundle
 from netwright.evaluation.baselines import baselines
 from netwright.evaluation.calibration import fit_temperature
@@ -33,12 +34,14 @@ def write_results(
     temperature, outputs = None, None
     if plan.val is not None:
         state.model.eval()
-        outputs = run_network(state.model, plan.val.epoch(0), task, plan.batch_loss, plan.machine)
+        views = prepared.transform.views
+        outputs = run_network(with_views(state.model, views), plan.val.epoch(0), task, plan.batch_loss, plan.machine)
         temperature = fit_temperature(outputs.log_probabilities.numpy(), outputs.targets.numpy())
         counts = count_classes(prepared, "train")
         criterion = plan.recipe.criterion
         metrics["val"] = measure(outputs, task, criterion, counts, temperature=temperature, fitted_here=True)
         metrics["val"]["baselines"] = baselines(prepared, "val", counts)
+        metrics["val"]["views"] = NUM_VIEWS[views]
     labelled = prepared.labelled
     bundle = Bundle(
         model=plan.recipe.model,
@@ -102,5 +105,5 @@ def draw_plots(
 
 
 def short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a split that decide: accuracy, its interval, loss, how many samples."""
-    return {key: metrics[key] for key in ("accuracy", "accuracy_interval", "loss", "num_samples")}
+    """Return the numbers of a split that decide: accuracy, its interval, loss, how many samples and views."""
+    return {key: metrics[key] for key in ("accuracy", "accuracy_interval", "loss", "num_samples", "views")}

@@ -64,21 +64,24 @@ class Run:
     def network(self) -> nn.Module:
         """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.
 
-        It takes images (B, C, H, W) that the bundle's transform has normalised."""
+        It takes images (B, C, H, W) that the bundle's transform has normalised, and gives its answer for this one
+        view of them."""
         with opened(self.path, self.own) as predictor:
             return predictor.network
 
     def result(self) -> dict[str, Any]:
         """Return what `netwright train --json` prints."""
         metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
-        keep = ("accuracy", "accuracy_interval", "loss", "num_samples")
+        keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "views")
         return {
             "run": str(self.path),
             "best_epoch": self.best_epoch,
             "seconds": round(metrics.get("seconds", 0.0), 3),
             "stopped_by": "interrupted" if self.interrupted else metrics.get("stopped_by"),
             "metrics": {
-                split: {key: metrics[split][key] for key in keep} for split in ("val", "test") if split in metrics
+                split: {key: metrics[split][key] for key in keep if key in metrics[split]}
+                for split in ("val", "test")
+                if split in metrics
             },
             "diagnosis": metrics.get("diagnosis"),
             "history": self.history,

@@ -127,7 +127,8 @@ def adopt(choice: Choice, state: TrainingState, plan: Plan) -> Plan:
     torch.set_num_threads(machine.threads)
     state.model.to(memory_format=machine.memory_format)
     if choice.kernel != plan.recipe.runtime.optimizer_kernel:
-        state.optimizer = build_optimizer(plan.recipe.optimizer, state.model.parameters(), kernel=choice.kernel)
+        named, bf16 = state.model.named_parameters(), machine.precision == "bf16"
+        state.optimizer = build_optimizer(plan.recipe.optimizer, named, kernel=choice.kernel, bf16=bf16)
     return replace(plan, machine=machine, recipe=_written(plan.recipe, machine, choice.kernel))
 
 

@@ -25,6 +25,7 @@ from netwright.workflows.build import (
     build_state,
     check_monitor,
     check_own,
+    check_resolutions,
     count_classes,
     open_prepared,
     resolve,
@@ -53,6 +54,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         check_monitor(recipe, plan)
         if own.model is not None or own.criterion is not None:
             check_own(plan, state, task)
+        check_resolutions(recipe, prepared, state, machine)
         if has_checkpoint(folder.checkpoints):
             for notice in load_checkpoint(folder.checkpoints, state):
                 console.warn(notice)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from netwright.config.augmentations import ColorJitter
+from netwright.config.augmentations import ColorJitter, HorizontalFlip
+from netwright.data.augment import build_augmentation
 from netwright.data.augment.color import draw_jitter
 from netwright.data.augment.crop import draw_offsets
 from netwright.data.augment.cutout import draw_squares
@@ -112,3 +113,19 @@ def test_boxes_equal_torchvisions_algorithm(
     assert (boxes[:, 2:] >= 1).all()
     assert (boxes[:, 0] + boxes[:, 2] <= height).all()
     assert (boxes[:, 1] + boxes[:, 3] <= width).all()
+
+
+def test_alternating_flip_mirrors_half_and_then_the_other_half() -> None:
+    augment = build_augmentation((HorizontalFlip(alternating=True),), 7, (4, 5))
+    assert augment is not None
+    pixels = torch.randint(0, 256, (2_000, 4, 5, 3), dtype=torch.uint8)
+    rows = torch.arange(len(pixels))
+    epochs = [augment(pixels, epoch, rows) for epoch in range(1, 6)]
+    mirrored = (epochs[0] == pixels.flip(2)).flatten(1).all(dim=1)
+    assert abs(float(mirrored.double().mean()) - 0.5) < 0.05
+    for epoch, seen in enumerate(epochs, start=1):
+        expected = torch.where((mirrored if epoch % 2 else ~mirrored).view(-1, 1, 1, 1), pixels.flip(2), pixels)
+        assert torch.equal(seen, expected)
+    assert torch.equal(augment(pixels[100:200], 3, rows[100:200]), epochs[2][100:200])  # its sample's own affair
+    other = build_augmentation((HorizontalFlip(alternating=True),), 8, (4, 5))
+    assert other is not None and not torch.equal(other(pixels, 1, rows), epochs[0])

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from netwright.config.augmentations import HorizontalFlip, VerticalFlip
 from netwright.data.augment.pixels import PixelRange
+from netwright.runtime.randomness import uniforms
 
 NUM_UNIFORMS = 1
 ROWS, COLUMNS = 1, 2  # the dimensions of (B, H, W, C)
@@ -16,6 +17,15 @@ def random_flip(
     """Mirror each sample with probability `settings.p`: (B, H, W, C) -> the same, uniforms (B, 1)."""
     dimension = COLUMNS if isinstance(settings, HorizontalFlip) else ROWS
     return flip(pixels, draw_mask(uniforms, settings.p), dimension)
+
+
+def alternating_uniforms(seed: int, purpose: str, epoch: int, sample_ids: Tensor, count: int) -> Tensor:
+    """Draw one number u in [0, 1) a sample, whatever the epoch, and give the other half's 1 - 2^-24 - u in even ones.
+
+    So `u < 0.5`, true for half of the samples in the first epoch, is the contrary of itself in the next (Jordan 2024,
+    "94% on CIFAR-10 in 3.29 Seconds": about a tenth fewer steps than drawing again)."""
+    numbers = uniforms(seed, purpose, 0, sample_ids, count)
+    return numbers if epoch % 2 else 1 - 2**-24 - numbers
 
 
 def draw_mask(uniforms: Tensor, p: float) -> Tensor:

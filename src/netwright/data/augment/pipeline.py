@@ -22,6 +22,7 @@ from netwright.errors import RecipeError
 from netwright.runtime.randomness import uniforms
 
 Apply = Callable[[Tensor, Tensor, PixelRange], Tensor]
+Draw = Callable[[int, str, int, Tensor, int], Tensor]  # (seed, purpose, epoch, rows (B,), count) -> (B, count)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Step:
     purpose: str  # what its random numbers are for: its name and place, so that two flips draw apart
     num_uniforms: int
     apply: Apply
+    draw: Draw = uniforms
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Augment:
         if not self.uses_whole_store:
             pixels = crop.centre_crop(pixels, height, width)
         for step in self.steps:
-            numbers = uniforms(self.seed, step.purpose, epoch, rows, step.num_uniforms)
+            numbers = step.draw(self.seed, step.purpose, epoch, rows, step.num_uniforms)
             pixels = step.apply(pixels, numbers, limits)
         return pixels
 
@@ -87,7 +89,8 @@ def _build_step(part: Augmentation, position: int, image_size: tuple[int, int]) 
             apply = partial(resized_crop.random_resized_crop, settings=part, size=image_size)
             return Step(purpose, resized_crop.NUM_UNIFORMS, apply)
         case HorizontalFlip() | VerticalFlip():
-            return Step(purpose, flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part))
+            draw = flip.alternating_uniforms if isinstance(part, HorizontalFlip) and part.alternating else uniforms
+            return Step(purpose, flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part), draw)
         case Rotation():
             return Step(purpose, rotation.NUM_UNIFORMS, partial(rotation.random_rotation, settings=part))
         case ColorJitter():
