@@ -1,0 +1,34 @@
+"""What the peers share: batches cut from tensors in memory, the quickest that torch's own DataLoader does."""
+
+import argparse
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
+
+from benchmarks.sides.networks import to_images
+from benchmarks.sides.pictures import loader
+from benchmarks.sides.report import read_arrays
+from benchmarks.works import Work
+
+
+def whole_batches(dataset: Dataset[Any], num_images: int, batch_size: int) -> DataLoader[Any]:
+    """Return a loader that asks the data set for a list of rows at a time, instead of row by row."""
+    rows = BatchSampler(RandomSampler(range(num_images)), batch_size, drop_last=False)
+    return DataLoader(dataset, sampler=rows, batch_size=None)
+
+
+def training_loader(work: Work, arguments: argparse.Namespace) -> DataLoader[Any]:
+    """Return tensors normalised beforehand (--in-memory; not part of the time), or PIL images one by one."""
+    pixels, targets = read_arrays(arguments.npz, "train")
+    if not arguments.in_memory:
+        return loader(work, pixels, targets, training=True, workers=arguments.workers)
+    images, chosen = training_tensors(work, arguments)
+    return whole_batches(TensorDataset(images, chosen), len(images), work.batch_size)
+
+
+def training_tensors(work: Work, arguments: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Return normalised images (N, C, H, W) float32 and targets (N,) int64."""
+    pixels, targets = read_arrays(arguments.npz, "train")
+    return to_images(pixels, work.mean_std), torch.from_numpy(targets)

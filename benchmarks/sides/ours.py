@@ -1,0 +1,52 @@
+"""Ours: `netwright train RECIPE`, with everything that it does for everyone: metrics, progress, bundle, history.
+
+Seconds are `train_seconds` of the history: the first step of the epoch to the last, its progress and sums included."""
+
+import io
+import json
+import sys
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+
+from benchmarks.sides.report import Terminal, arguments_of, report, work_of
+
+AUGMENTATION = "augmentation=[{name: random_crop, padding: 4}, {name: horizontal_flip}]"
+
+
+def main() -> None:
+    arguments = arguments_of(__doc__)
+    work = work_of(arguments)
+    command = ["train", work.recipe, "--epochs", "1", "--set", f"data.source={arguments.npz}", "--json"]
+    command += ["--threads", str(arguments.threads), "--seed", str(arguments.seed)]
+    if not arguments.fast:  # which chooses the batch size itself
+        command += ["--batch-size", str(work.batch_size)]
+    command += ["--set", AUGMENTATION] if work.augment else []
+    command += [f"--{name}" for name in ("exact", "fast") if getattr(arguments, name)]
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_command([*command, "--out", f"{folder}/run"])
+    record = result["history"][0]
+    steps = record.get("step")
+    report(
+        record["train_seconds"], record["val_accuracy"], ("torch", "netwright"), steps=steps, process=result["seconds"]
+    )
+
+
+def run_command(command: list[str]) -> dict:
+    """Run netwright in this process as the command line does, and return the JSON it prints."""
+    from netwright.cli.main import main as netwright
+
+    printed = io.StringIO()
+    status: object = 0
+    sys.argv = ["netwright", *command]
+    with redirect_stdout(printed), redirect_stderr(Terminal()):  # type: ignore[type-var]
+        try:
+            status = netwright()
+        except SystemExit as end:
+            status = end.code
+    if status:
+        sys.exit(f"netwright {' '.join(command)} ended with {status}: {printed.getvalue()}")
+    return json.loads(printed.getvalue())
+
+
+if __name__ == "__main__":
+    main()
