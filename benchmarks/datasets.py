@@ -40,10 +40,9 @@ def prepare_npz(data: str, source: Path, folder: Path, num_images: int | None) -
 def _read_mnist(source: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        files = [
-            source / "MNIST" / "raw" / f"{prefix}-{kind}.gz" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
-        ]
-        images, targets = (gzip.decompress(_needed(file).read_bytes()) for file in files)
+        kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+        files = [_needed(source / "MNIST" / "raw" / f"{prefix}-{kind}.gz") for kind in kinds]
+        images, targets = (gzip.decompress(file.read_bytes()) for file in files)
         arrays[f"x_{split}"] = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
         arrays[f"y_{split}"] = np.frombuffer(targets, np.uint8, offset=8).astype(np.int64)
     return arrays

@@ -47,7 +47,7 @@ def measure(pair: int, side: str, command: Sequence[str], threads: int) -> Measu
         printed, said = _text(out), _text(err)
     lines = [line for line in printed.splitlines() if line.startswith("{")]
     if process.returncode or not lines:
-        raise SideFailed((said or printed).strip().splitlines()[-1:] or [f"exit {process.returncode}"])
+        raise SideFailed(((said or printed).strip().splitlines() or [f"exit {process.returncode}"])[-1])
     found = json.loads(lines[-1])
     return Measured(pair, side, found["seconds"], process_seconds, found["accuracy"], peak, found["detail"])
 

@@ -53,6 +53,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--page", type=Path, help="[docs/benchmarks.md; with --images one in the scratch folder]")
     arguments = parser.parse_args()
     quick = arguments.images or arguments.sides
+    if arguments.peers:  # not resolved: a link is what makes it an environment's Python
+        arguments.peers = os.path.abspath(arguments.peers)
     for name in ("data", "scratch"):
         setattr(arguments, name, getattr(arguments, name).resolve())
     arguments.results = arguments.results or (arguments.scratch if quick else ROOT / "benchmarks" / "results")

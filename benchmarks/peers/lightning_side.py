@@ -1,4 +1,4 @@
-"""Lightning: a LightningModule that logs loss and accuracy, and a Trainer with its defaults (bar, CSV log, checkpoint).
+"""Lightning: a LightningModule that logs loss and accuracy, and a Trainer with its defaults (bar, log, checkpoint).
 
 Seconds go from `on_train_epoch_start` to `on_train_epoch_end`. With --in-memory: tensors in whole batches, fused Adam."""
 

@@ -1,4 +1,4 @@
-"""The hand-written loop: pixels in memory as bytes, whole batches, sums on tensors, nothing read back within the epoch."""
+"""The hand-written loop: pixels in memory as bytes, whole batches, sums on tensors, nothing read back in an epoch."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The classic loop as courses write it: PIL images one by one, DataLoader, default layout, Adam, `.item()` in every step.
+"""The classic loop as courses write it: PIL images one by one, DataLoader, default layout, Adam, `.item()` every step.
 
 Seconds go from the epoch's first line to its last, the start of the loader's workers included."""
 

@@ -1,7 +1,7 @@
 """What our loop adds to a step: `training.fit.train_epoch`, everything on, minus its own computing alone, one thread.
 
 One process, blocks of steps in turn: an epoch through the loop (progress bar, sums, checks, learning rate, clock), then
-the same batches gathered, forward, backward and update and nothing else. The figure is the median of the differences."""
+the same batches gathered, forward, backward, update and nothing else. The figure is the median of the differences."""
 
 import statistics
 import sys

@@ -27,7 +27,13 @@ class Run:
 def build_run(work: Work, npz: str, settings: Mapping[str, object]) -> Run:
     """Prepare a work's recipe on the benchmark's arrays; `settings` are fields of the recipe."""
     own = Own()
-    given = {"data.source": npz, "training.batch_size": work.batch_size, "training.epochs": 1, **settings}
+    given = {
+        "data.source": npz,
+        "split.val": None,
+        "training.batch_size": work.batch_size,
+        "training.epochs": 1,
+        **settings,
+    }
     recipe = plan_recipe(work.recipe, list(given.items()))
     machine = choose_machine(recipe.runtime)
     prepared = open_prepared(recipe, own)

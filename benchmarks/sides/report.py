@@ -1,4 +1,4 @@
-"""What every side shares: its arguments, the arrays, a terminal for progress, and its one line of JSON. No torch here."""
+"""What every side shares: its arguments, the arrays, a terminal for progress, its one line of JSON. No torch here."""
 
 import argparse
 import json
@@ -43,9 +43,8 @@ def read_arrays(path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def report(seconds: float, accuracy: float, packages: tuple[str, ...] = ("torch",), **detail: object) -> None:
     """Print the line that the runner reads; it has to be the last on standard output."""
     versions = {name: version(name) for name in packages}
-    print(
-        json.dumps({"seconds": seconds, "accuracy": accuracy, "detail": {**detail, "versions": versions}}), flush=True
-    )
+    line = {"seconds": seconds, "accuracy": accuracy, "detail": {**detail, "versions": versions}}
+    print("\n" + json.dumps(line), flush=True)  # on a line of its own, whatever a bar left behind
 
 
 class Terminal:
