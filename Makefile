@@ -1,20 +1,23 @@
 # make demo       train on the embedded digits, evaluate once on the test split, predict some images
 # make test       the tests; make test-slow for those that train for real (minutes)
 # make lint       ruff and mypy --strict; make format repairs what can be repaired
+# make bench      measure ours beside the classic loop and a hand-written one (ARGS="--only WORK"); half an hour, quiet machine
+# make bench-peers  also beside Lightning, fastai, Keras and skorch, installed into .venv-peers (5 GB)
 # make clean      remove the environment and what was built; runs/ stays
 # Another Python: make demo PYTHON=python3.12. Another folder for the packages: make demo VENV=/some/folder
 
 VENV ?= .venv
+PEERS ?= .venv-peers
 PYTHON ?=
 BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) -c constraints.txt
 # Imported, not just found: a launcher can exist for a version that isn't there, and ensurepip can be a missing package.
 SUITABLE = import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow lint format bench bench-peers clean
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -34,8 +37,14 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-peers: $(VENV)/.installed $(PEERS)/.installed
+	@$(BIN)/python -m benchmarks.run --peers $(PEERS)/bin/python $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The stamps: pip runs again only when what is asked for has changed, so that what is installed works without a network.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
@@ -47,6 +56,12 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing netwright and what its tests need into $(VENV) (PyTorch is large: a few minutes the first time) ..."
 	@$(PIP_INSTALL) -e ".[test,lint]"
 	@touch $@ $(VENV)/.installed
+
+$(PEERS)/.installed: benchmarks/peers.txt | $(BIN)/python
+	@echo "Installing the tools to compare with into $(PEERS) (a few minutes) ..."
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) -c constraints.txt -r benchmarks/peers.txt
+	@touch $@
 
 $(BIN)/python:
 	@for candidate in $(or $(PYTHON),python3.12 python3.11 python3.13 python3 python); do \

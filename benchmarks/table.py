@@ -62,9 +62,10 @@ def _header(record: Record) -> str:
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     half = "with" if machine["hardware_bf16"] else "without"
     partial = " **A quick look at a part of the images: no measurement.**" if record["partial"] else ""
+    turns = f"{_count(pairs, 'run')} of each side, in turn"
     return (
         f"{record['date']}; {machine['processor']}, {machine['cores']} cores ({machine['capability']}, {half} hardware "
-        f"bf16), {record['threads']} threads; {listed}; {pairs} runs of each side, in turn.{partial}"
+        f"bf16), {_count(record['threads'], 'thread')}; {listed}; {turns}.{partial}"
     )
 
 
@@ -154,6 +155,10 @@ def _standard_error(ours: Sequence[Record], theirs: Sequence[Record], num_judged
 def failure_notes(record: Record) -> list[str]:
     """Say which sides did not run, and why."""
     return [f"{SIDES[name].title} did not run: {reason}" for name, reason in record["failed"].items()]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def _of(runs: Sequence[Record], key: str) -> list[float]:

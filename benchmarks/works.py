@@ -64,6 +64,7 @@ _EVALUATION = (
     Side("overhead", "netwright, one thread", "benchmarks.sides.overhead"),
 )
 _PEER_NAMES = {"lightning": "Lightning", "fastai": "fastai", "keras": "Keras on torch", "skorch": "skorch"}
+_TUNED = ("lightning", "fastai", "skorch")  # beyond what their documentation says: whole batches, fused Adam
 _PEERS = tuple(
     side
     for name, title in _PEER_NAMES.items()
@@ -71,9 +72,19 @@ _PEERS = tuple(
         Side(name, f"{title}, images loaded one by one", f"benchmarks.peers.{name}_side", (), True, True),
         Side(f"{name}-arrays", f"{title}, arrays", f"benchmarks.peers.{name}_side", ("--in-memory",), True),
     )
+) + tuple(
+    Side(
+        f"{name}-tuned",
+        f"{_PEER_NAMES[name]}, arrays, tuned",
+        f"benchmarks.peers.{name}_side",
+        ("--in-memory", "--tuned"),
+        True,
+    )
+    for name in _TUNED
 )
 SIDES = {side.name: side for side in (*_OURS, *_LOOPS, *_EVALUATION, *_PEERS)}
 LOADED, ARRAYS = tuple(_PEER_NAMES), tuple(f"{name}-arrays" for name in _PEER_NAMES)
+TUNED = tuple(f"{name}-tuned" for name in _TUNED)
 CLASSIC = ("classic", "classic-2workers")
 
 
@@ -88,7 +99,7 @@ def _training(
 ) -> Work:
     normal = (0.1307, 0.3081) if data == "mnist" else (0.5, 0.5)
     ours = tuple(side.name for side in _OURS if side.name != "ours-fast" or recipe == "mnist-mlp")
-    peers = LOADED if augment else LOADED + ARRAYS
+    peers = LOADED if augment else LOADED + ARRAYS + TUNED
     sides = (*CLASSIC, *ours, "best", "best-fp32", *peers)
     return Work(name, title, recipe, data, normal, batch_size, sides, comparisons, augment)
 
@@ -110,6 +121,7 @@ def _mlp(batch_size: int, classic: float) -> Work:
             Comparison(("ours",), "best", 1.10, at_most=True),
             Comparison(LOADED, "ours-exact", 4.5),
             *(Comparison((name,), "ours-exact", goal) for name, goal in arrays.items()),
+            *(Comparison((name,), "ours-exact") for name in TUNED),
         ),
     )
 
@@ -124,7 +136,7 @@ def _cnn(name: str, recipe: str, data: str, batch_size: int, goals: tuple[float,
         Comparison(LOADED, "ours", goals[1]),
     ]
     if not augment:
-        comparisons += [Comparison((name,), "ours") for name in ARRAYS]
+        comparisons += [Comparison((name,), "ours") for name in ARRAYS + TUNED]
     return _training(name, title, recipe, data, batch_size, tuple(comparisons), augment)
 
 

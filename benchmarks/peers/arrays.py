@@ -1,4 +1,4 @@
-"""What the peers share: batches cut from tensors in memory, the quickest that torch's own DataLoader does."""
+"""What the peers share: their loaders of pictures, of tensors, and (--tuned) of whole batches of tensors."""
 
 import argparse
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.works import Work
 
 
 def whole_batches(dataset: Dataset[Any], num_images: int, batch_size: int) -> DataLoader[Any]:
-    """Return a loader that asks the data set for a list of rows at a time, instead of row by row."""
+    """Return a loader that asks the data set for a list of rows at a time: the quickest of torch's own DataLoader."""
     rows = BatchSampler(RandomSampler(range(num_images)), batch_size, drop_last=False)
     return DataLoader(dataset, sampler=rows, batch_size=None)
 
@@ -25,7 +25,10 @@ def training_loader(work: Work, arguments: argparse.Namespace) -> DataLoader[Any
     if not arguments.in_memory:
         return loader(work, pixels, targets, training=True, workers=arguments.workers)
     images, chosen = training_tensors(work, arguments)
-    return whole_batches(TensorDataset(images, chosen), len(images), work.batch_size)
+    dataset = TensorDataset(images, chosen)
+    if arguments.tuned:
+        return whole_batches(dataset, len(images), work.batch_size)
+    return DataLoader(dataset, batch_size=work.batch_size, shuffle=True)
 
 
 def training_tensors(work: Work, arguments: argparse.Namespace) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Lightning: a LightningModule that logs loss and accuracy, and a Trainer with its defaults (bar, log, checkpoint).
 
-Seconds go from `on_train_epoch_start` to `on_train_epoch_end`. With --in-memory: tensors in whole batches, fused Adam."""
+Seconds go from `on_train_epoch_start` to `on_train_epoch_end`. --in-memory: TensorDataset; --tuned: whole batches of
+it and fused Adam, which its documentation does not speak of."""
 
 from time import perf_counter
 
@@ -52,7 +53,7 @@ def main() -> None:
     warm_up(work.recipe, tuple(train_loader.dataset[0][0].shape), work.batch_size)
     stopwatch = Stopwatch()
     trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[stopwatch])
-    trainer.fit(Classifier(network, arguments.in_memory), train_loader)
+    trainer.fit(Classifier(network, arguments.tuned), train_loader)
     accuracy = accuracy_of(network, *read_arrays(arguments.npz, "val"), work.mean_std)
     report(stopwatch.seconds, accuracy, ("torch", "lightning"), workers=arguments.workers)
 

@@ -34,16 +34,17 @@ def run_command(command: list[str]) -> dict:
     """Run netwright in this process as the command line does, and return the JSON it prints."""
     from netwright.cli.main import main as netwright
 
-    printed = io.StringIO()
+    printed, terminal = io.StringIO(), Terminal()
     status: object = 0
     sys.argv = ["netwright", *command]
-    with redirect_stdout(printed), redirect_stderr(Terminal()):  # type: ignore[type-var]
+    with redirect_stdout(printed), redirect_stderr(terminal):  # type: ignore[type-var]
         try:
             status = netwright()
         except SystemExit as end:
             status = end.code
     if status:
-        sys.exit(f"netwright {' '.join(command)} ended with {status}: {printed.getvalue()}")
+        said = " ".join([*terminal.messages, printed.getvalue()]).split("\n")[-1]
+        sys.exit(f"netwright ended with {status}: {said}")
     return json.loads(printed.getvalue())
 
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from importlib.metadata import version
 from typing import TextIO
 
@@ -25,6 +24,7 @@ def arguments_of(description: str | None) -> argparse.Namespace:
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--in-memory", action="store_true", help="arrays in memory instead of pictures one by one")
+    parser.add_argument("--tuned", action="store_true", help="a peer beyond what its documentation says for speed")
     parser.add_argument("--save-weights")
     return parser.parse_args()
 
@@ -54,14 +54,14 @@ class Terminal:
 
     def __init__(self) -> None:
         self._sink: TextIO = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        self.messages: list[str] = []
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        # errors stay visible, in the runner's record: a bar begins with a carriage return, a message does not
-        if not text.startswith("\r") and text.strip():
-            sys.__stderr__.write(text + "\n")  # type: ignore[union-attr]
+        if not text.startswith("\r") and text.strip():  # a message; a bar begins with a carriage return
+            self.messages.append(text.strip())
         return self._sink.write(text)
 
     def flush(self) -> None:
