@@ -23,18 +23,20 @@ from benchmarks.works import LEARNING_RATE, Work
 
 def build_network(work: Work, format: str) -> keras.Sequential:
     """Build the recipe's network; `channels_first` where a DataLoader gives what torchvision makes."""
+    start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # torch's first weights; biases are 0 here
     size = (28, 28, 1) if work.data == "mnist" else (32, 32, 3)
     network = keras.Sequential([keras.Input(size if format == "channels_last" else (size[2], *size[:2]))])
     if work.recipe == "mnist-mlp":
-        parts = [layers.Flatten(), layers.Dense(200, activation="relu")]
+        parts = [layers.Flatten(), layers.Dense(200, activation="relu", kernel_initializer=start)]
     else:
         channels, pools = ((5, 10), (False, True)) if work.recipe == "mnist-cnn" else ((32, 64, 128), (True,) * 3)
         parts = []
         for count, pool in zip(channels, pools, strict=True):
-            parts.append(layers.Conv2D(count, 3, padding="same", activation="relu", data_format=format))
+            given = {"activation": "relu", "data_format": format, "kernel_initializer": start}
+            parts.append(layers.Conv2D(count, 3, padding="same", **given))
             parts += [layers.MaxPooling2D(2, data_format=format)] if pool else []
         parts.append(layers.Flatten())
-    for part in [*parts, layers.Dense(10)]:
+    for part in [*parts, layers.Dense(10, kernel_initializer=start)]:
         network.add(part)
     return network
 
@@ -58,7 +60,7 @@ def main() -> None:
     format = "channels_last" if arguments.in_memory else "channels_first"
     network = build_network(work, format)
     network.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
+        keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
