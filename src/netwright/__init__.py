@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 # Where each public name lives. Importing netwright imports none of these rooms, so it does not import torch either.
 _TABLE = {
     "train": "netwright.workflows.api.train",
+    "train_series": "netwright.workflows.api.train_series",
     "load": "netwright.workflows.run.load",
     "resume": "netwright.workflows.api.resume",
     "evaluate": "netwright.workflows.evaluate.evaluate",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and th
     from netwright.errors import WorkFailed as WorkFailed
     from netwright.workflows.api import resume as resume
     from netwright.workflows.api import train as train
+    from netwright.workflows.api import train_series as train_series
     from netwright.workflows.compare import compare_runs as compare  # noqa: F401
     from netwright.workflows.estimator import ImageClassifier as ImageClassifier
     from netwright.workflows.evaluate import evaluate as evaluate

@@ -176,3 +176,13 @@ def test_without_a_test_split_none_is_offered(shell: Shell, tmp_path: Path) -> N
     assert shown.strip().splitlines()[-1].startswith("next: netwright predict")
     assert "--split test" not in shell(f"evaluate {tmp_path / 'a'}")
     shell(f"evaluate {tmp_path / 'a'} --split test", exit_code=2)
+
+
+def test_seeds_are_a_series(shell: Shell, tmp_path: Path) -> None:
+    shown = shell(f"{TRAIN} --epochs 1 --seeds 2 --quiet --out {tmp_path / 's'}")
+    assert [line.split()[0] for line in shown.splitlines() if line.strip()[:1].isdigit()] == ["1", "2"]
+    assert "standard deviation of 2 seeds" in shown
+    answer = shell.json(f"{TRAIN} --epochs 1 --seeds 2 --out {tmp_path / 's'}")
+    assert [run["seed"] for run in answer["runs"]] == [1, 2]
+    assert "s/seed-1" in shell(f"runs --folder {tmp_path}")
+    shell(f"{TRAIN} --vary-split", exit_code=2)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
-from netwright.cli.text import accuracy, duration, number, print_json, table, work
+from netwright.cli.text import accuracy, duration, number, percent, print_json, table, work
 
 INTERRUPTED = 5
 
@@ -18,6 +18,8 @@ INTERRUPTED = 5
 @recipe_options(*SHORT_OPTIONS)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder. [runs/<data>-<number>]")
 @click.option("--test", "open_test", is_flag=True, help="Judge on the test split at the end; this look is recorded.")
+@click.option("--seeds", type=click.IntRange(min=2), metavar="N", help="Train N seeds and give mean and spread.")
+@click.option("--vary-split", is_flag=True, help="With --seeds: draw another split with every seed too.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
 @output_options
 def command(
@@ -25,6 +27,8 @@ def command(
     assignments: Sequence[str],
     out: Path | None,
     open_test: bool,
+    seeds: int | None,
+    vary_split: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -47,7 +51,18 @@ def command(
     from netwright.workflows.console import Console
     from netwright.workflows.train import train_recipe
 
+    if vary_split and seeds is None:
+        raise click.UsageError("--vary-split is for a series; give --seeds too")
     console = Console(quiet=quiet, json=as_json)
+    if seeds is not None:
+        from netwright.workflows.series import train_series
+
+        with work(as_json):
+            series = train_series(
+                recipe, seeds, name=plan_name(data), out=out, test=open_test, vary_split=vary_split, console=console
+            )
+        finish_series(series, as_json)
+        return
     with work(as_json), new_run_remembered(out):
         run = train_recipe(recipe, out=out, test=open_test, console=console, name=plan_name(data))
         result = run.result()
@@ -80,6 +95,39 @@ def finish(run: Any, result: dict[str, Any], as_json: bool) -> None:
 def diagnosis(found: Mapping[str, Any]) -> str:
     """What the history says and what to try, a line each."""
     return "\n".join(filter(None, [found["sentence"], found.get("advice")]))
+
+
+def finish_series(series: dict[str, Any], as_json: bool) -> None:
+    """Print what a series came to; exits with 5 when it was interrupted."""
+    if series["interrupted"]:
+        click.echo(f"to go on: the same command with --out {series['series']}", err=True)
+    if as_json:
+        print_json(series)
+    elif not series["interrupted"]:
+        click.echo(series_summary(series))
+    if series["interrupted"]:
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def series_summary(series: Mapping[str, Any]) -> str:
+    """A line a seed, then mean and spread."""
+    splits = list(series["summary"])
+    header = ("seed", "best epoch", *(f"{split} {name}" for split in splits for name in ("accuracy", "loss")))
+    rows: list[Sequence[object]] = []
+    for run in series["runs"]:
+        numbers = [run["metrics"][split] for split in splits]
+        cells = (text for each in numbers for text in (percent(each["accuracy"]), number(each["loss"])))
+        rows.append((run["seed"], run["best_epoch"], *cells))
+    lines = ["", table(rows, header, right=tuple(range(len(header)))), ""]
+    for split in splits:
+        found = series["summary"][split]["accuracy"]
+        low, high = found["interval"]
+        lines.append(
+            f"{split} accuracy  {percent(found['mean'])} ± {100 * found['standard_deviation']:.2f} (standard "
+            f"deviation of {found['num_runs']} seeds); the mean is between {100 * low:.1f} and {100 * high:.1f} %"
+        )
+    lines.append("these are the differences between trainings, on the same images: other images differ more")
+    return "\n".join([*lines, f"\nseries   {series['series']}"])
 
 
 def has_test_split(run: str | Path) -> bool:

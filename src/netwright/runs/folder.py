@@ -14,6 +14,7 @@ from netwright.errors import InputError, MachineError, RecipeError, did_you_mean
 from netwright.files.atomic import explained, write_atomic
 
 HOME = Path("runs")
+SERIES = "series.json"  # in a folder of several runs of one recipe, seed-0, seed-1, …
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,16 @@ def create_run(recipe: Recipe, out: Path | None, name: str) -> RunFolder:
 
     Raises InputError when `out` exists and holds anything, MachineError when it can't be written."""
     with explained(out or HOME, 1):
-        folder = RunFolder(_make_given(out) if out is not None else _make_next(name))
+        folder = RunFolder(make_folder(out, name))
     for inner in (folder.checkpoints, folder.plots):
         inner.mkdir(exist_ok=True)
     folder.write_recipe(recipe)
     return folder
+
+
+def make_folder(out: Path | None, name: str) -> Path:
+    """Make `out`, or the next free `runs/<name>-<number>`. Raises InputError when `out` holds anything."""
+    return _make_given(out) if out is not None else _make_next(name)
 
 
 def _make_given(out: Path) -> Path:
@@ -155,6 +161,11 @@ def find_run(run: str | Path) -> RunFolder:
     for path in (Path(run), HOME / run):
         if (path / "recipe.yaml").is_file():
             return RunFolder(path)
+        if (path / SERIES).is_file():
+            members = sorted(member.parent.name for member in path.glob("seed-*/recipe.yaml"))
+            raise InputError(
+                f"{path} is a series of runs; name one of them, such as {path / (members or ['seed-0'])[0]}"
+            )
     names = [path.name for path in HOME.glob("*") if path.is_dir()] if HOME.is_dir() else []
     raise InputError(
         f"there is no run {str(run)!r}{did_you_mean(str(run), names)}; `netwright runs` lists those there are"

@@ -9,6 +9,7 @@ from netwright.config.overrides import SHORT_NAMES, override
 from netwright.config.recipe import PARTS, SECTIONS, Recipe, build_recipe
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.workflows import resume as resume_workflow
+from netwright.workflows import series as series_workflow
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.plan import plan_name, plan_recipe
@@ -38,26 +39,65 @@ def train(
     (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
 
     Raises RecipeError, DataError, MachineError or WorkFailed."""
-    chosen = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
-    own_parts = {name: part for name, part in chosen.items() if _is_object(part)}
-    pairs = [pair for name, part in chosen.items() if part is not None for pair in _part_settings(name, part)]
+    parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
+    recipe, own, name = _plan(data, parts, metrics or {}, on_epoch, settings)
+    return train_recipe(recipe, out=_path(out), test=test, console=Console(quiet), name=name, own=own)
+
+
+def train_series(
+    data: Any = "digits",
+    *,
+    seeds: int = 5,
+    vary_split: bool = False,
+    model: Any = None,
+    transform: Any = None,
+    criterion: Any = None,
+    optimizer: Any = None,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
+    out: str | Path | None = None,
+    test: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train several seeds of one recipe, asked for as in `train`; return what `netwright train --seeds --json` prints.
+
+    A network of your own has the same first weights in every run: only order and augmentation differ."""
+    parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
+    recipe, own, name = _plan(data, parts, metrics or {}, None, settings)
+    return series_workflow.train_series(
+        recipe, seeds, name=name, out=_path(out), test=test, vary_split=vary_split, console=Console(quiet), own=own
+    )
+
+
+def _path(out: str | Path | None) -> Path | None:
+    return None if out is None else Path(out)
+
+
+def _plan(
+    data: Any,
+    parts: Mapping[str, Any],
+    metrics: Mapping[str, Callable[..., float]],
+    on_epoch: Callable[..., None] | None,
+    settings: Mapping[str, Any],
+) -> tuple[Recipe, Own, str]:
+    """Return the recipe, the own objects and the name of what was asked for."""
+    own_parts = {name: part for name, part in parts.items() if _is_object(part)}
+    pairs = [pair for name, part in parts.items() if part is not None for pair in _part_settings(name, part)]
     pairs += [pair for name, value in settings.items() for pair in _settings(name, value)]
-    for metric in metrics or {}:
+    for metric in metrics:
         if metric in ("loss", "accuracy", "seconds"):
             raise RecipeError(f"the metric's name {metric!r} is taken; call it something else")
-    own = Own(data=None if _is_named(data) else data, metrics=metrics or {}, on_epoch=on_epoch, **own_parts)
+    own = Own(data=None if _is_named(data) else data, metrics=metrics, on_epoch=on_epoch, **own_parts)
     if isinstance(data, Recipe):
         recipe = build_recipe(override(data.to_mapping(), pairs))
-        own = Own(metrics=metrics or {}, on_epoch=on_epoch, **own_parts)
+        own = Own(metrics=metrics, on_epoch=on_epoch, **own_parts)
         name = plan_name(recipe.data.source)
     elif own.data is None:
         recipe, name = plan_recipe(str(data), pairs), plan_name(str(data))
     else:
         described = f"<{type(data).__name__}>"
         recipe, name = build_recipe(override({"data": {"source": described}}, pairs)), "arrays"
-    return train_recipe(
-        recipe, out=None if out is None else Path(out), test=test, console=Console(quiet), name=name, own=own
-    )
+    return recipe, own, name
 
 
 def resume(

@@ -10,9 +10,10 @@ from netwright.runs.history import best_record, read_history
 
 
 def list_runs(folder: Path = HOME) -> list[dict[str, Any]]:
-    """Return one row a run under a folder, oldest first."""
-    found = [RunFolder(path.parent) for path in folder.glob("*/recipe.yaml")]
-    return [row(run) for run in sorted(found, key=lambda run: (run.recipe.stat().st_mtime, run.path.name))]
+    """Return one row a run under a folder, oldest first; those of a series are called `series/seed-0`."""
+    found = [RunFolder(path.parent) for pattern in ("*", "*/seed-*") for path in folder.glob(f"{pattern}/recipe.yaml")]
+    found.sort(key=lambda run: (run.recipe.stat().st_mtime, run.path.name))
+    return [row(run) | {"name": run.path.relative_to(folder).as_posix()} for run in found]
 
 
 def show_run(run: str | Path) -> dict[str, Any]:
