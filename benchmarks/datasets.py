@@ -37,6 +37,16 @@ def prepare_npz(data: str, source: Path, folder: Path, num_images: int | None) -
     return target
 
 
+def data_root(source: Path, folder: Path) -> Path:
+    """Return a folder in which `netwright --data-root` finds MNIST and CIFAR-10, made of links."""
+    root = folder / "root"
+    root.mkdir(parents=True, exist_ok=True)
+    for name, target in (("MNIST", source / "MNIST"), ("cifar10.npz", _cifar10_npz(source, folder))):
+        if not (root / name).exists():
+            (root / name).symlink_to(target)
+    return root
+
+
 def _read_mnist(source: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
@@ -49,14 +59,18 @@ def _read_mnist(source: Path) -> dict[str, np.ndarray]:
 
 
 def _read_cifar10(source: Path, folder: Path) -> dict[str, np.ndarray]:
-    """Read `cifar10.npz` (Keras' keys) of the data folder, or unpack it first."""
-    packed, program = source / "cifar10.npz", source / "unpack-cifar10"
-    if not packed.exists():
-        packed = folder / "unpacked-cifar10.npz"
-        if not packed.exists():
-            subprocess.run([sys.executable, _needed(program), packed], check=True, stdout=subprocess.DEVNULL)
-    with np.load(packed) as archive:
+    with np.load(_cifar10_npz(source, folder)) as archive:
         return {key: archive[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+
+
+def _cifar10_npz(source: Path, folder: Path) -> Path:
+    """Return `cifar10.npz` (Keras' keys) of the data folder; unpack it first where it is packed."""
+    given, program, unpacked = source / "cifar10.npz", source / "unpack-cifar10", folder / "unpacked-cifar10.npz"
+    if given.exists():
+        return given
+    if not unpacked.exists():
+        subprocess.run([sys.executable, _needed(program), unpacked], check=True, stdout=subprocess.DEVNULL)
+    return unpacked
 
 
 def _needed(path: Path) -> Path:

@@ -15,25 +15,27 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import prepare_npz
+from benchmarks.datasets import data_root, prepare_npz
 from benchmarks.measure import ROOT, Measured, SideFailed, describe_machine, measure
 from benchmarks.page import put_section
 from benchmarks.table import section
 from benchmarks.works import PROGRAMS, SIDES, Side, Work, works
+
+HERE = ROOT / "benchmarks"
 
 
 def main() -> None:
     arguments = read_arguments()
     machine = describe_machine()
     known = works(machine["hardware_bf16"])
-    programs = {name: path for name, path in PROGRAMS.items() if path.exists()}
+    programs = [name for name in PROGRAMS if (HERE / f"{name}.py").exists()]
     chosen = arguments.only or [*known, *programs]
     for name in chosen:
         if name in known:
             record = Bench(known[name], arguments, machine).run()
             keep(record, arguments)
         elif name in programs:
-            run_program(name, programs[name], arguments)
+            run_program(name, arguments)
         else:
             sys.exit(f"no work is called {name!r}; there are: {', '.join([*known, *programs])}")
 
@@ -152,16 +154,19 @@ def keep(record: dict[str, Any], arguments: argparse.Namespace) -> None:
     print(f"\n{text}\n→ {file}, {arguments.page}", flush=True)
 
 
-def run_program(name: str, path: Path, arguments: argparse.Namespace) -> None:
+def run_program(name: str, arguments: argparse.Namespace) -> None:
     """Run a measurement that is a program of its own, and put what it prints into the page."""
-    print(f"\n{path.name}", flush=True)
-    command = [sys.executable, str(path), "--data", str(arguments.data)]
+    print(f"\n{name}.py", flush=True)
+    places = {"data": arguments.data, "root": data_root(arguments.data, arguments.scratch)}
+    command = [sys.executable, str(HERE / f"{name}.py"), *(given.format(**places) for given in PROGRAMS[name])]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        print(f"  {path.name} ended with {done.returncode}", file=sys.stderr)
+        print(f"  {name}.py ended with {done.returncode}", file=sys.stderr)
         return
     print(done.stdout, flush=True)
-    put_section(arguments.page, name, done.stdout.rstrip() + "\n")
+    date = datetime.now(UTC).date().isoformat()
+    title = name.replace("_", " ").capitalize()
+    put_section(arguments.page, name, f"## {title}\n\n{date}\n\n```text\n{done.stdout.strip()}\n```\n")
 
 
 if __name__ == "__main__":

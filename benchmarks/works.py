@@ -1,9 +1,7 @@
 """What is measured: the works, the sides of each, what is compared with what, and the ratio to reach. No torch here."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-HERE = Path(__file__).parent
 LEARNING_RATE = 3e-4  # of Adam, in all three recipes
 
 
@@ -176,7 +174,11 @@ def works(hardware_bf16: bool) -> dict[str, Work]:
     return {work.name: work for work in every}
 
 
-# Measurements that are programs of their own: run with --data DIR, they print the section's text (Markdown).
+# Measurements that are programs of their own, with what they are given: {root} is a folder with MNIST/raw and
+# cifar10.npz, {data} the folder of --data. What they print becomes a section of the page.
 PROGRAMS = {
-    name: HERE / f"{name}.py" for name in ("startup", "memory", "photographs", "larger_than_memory", "time_to_accuracy")
+    "startup": ("--data-root", "{root}"),
+    "memory": ("--data-root", "{root}"),
+    "photographs": ("{data}/hymenoptera/train",),
+    "larger_than_memory": (),
 }
