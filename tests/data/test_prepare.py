@@ -306,3 +306,12 @@ def test_other_data_are_prepared_as_the_trained_network_needs() -> None:
     floats = open_data(build_recipe({"data": {"value_range": [0, 255]}}).data, (X.astype(np.float32), Y))
     with pytest.raises(DataError, match="trained on 8-bit images"):
         prepare_like(floats, floats.given, trained.transform)
+
+
+def test_statistics_are_exact_where_sums_are_largest() -> None:
+    """All white, and black and white by turns, in more rows than float32 can add up squares of: no rounding at all."""
+    white = np.full((40, 70, 30, 3), 255, dtype=np.uint8)
+    white[:, :, ::2, 1] = 0
+    prepared = prepared_of((white, np.arange(40) % 2))
+    assert prepared.transform.mean == (1.0, 0.5, 1.0)
+    assert prepared.transform.std == (1.0, 0.5, 1.0)  # nothing varies in the first and the last: not scaled

@@ -9,6 +9,9 @@ from netwright.data.store import Store
 from netwright.data.transform import EvalTransform
 
 _BLOCK_BYTES = 2**24
+# 256 squares of bytes add up to less than 2^24: exact in float32, whatever the order. A photograph of 224 × 224 takes
+# 0.1 ms where summing int32 over the last axis takes 1.3
+_EXACT_ROWS = 256
 
 
 def channel_statistics(
@@ -42,13 +45,13 @@ def _of_bytes(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     count, sums, squares = 0, [0] * pixels.shape[3], [0] * pixels.shape[3]
     for block in blocks:
-        part = transform.crop(pixels[torch.from_numpy(block)]).reshape(-1, pixels.shape[3]).to(torch.int32)
-        count += len(part)
-        for channel, (total, square) in enumerate(
-            zip(part.sum(0).tolist(), part.square().sum(0).tolist(), strict=True)
-        ):
-            sums[channel] += total
-            squares[channel] += square
+        part = transform.crop(pixels.index_select(0, torch.from_numpy(block)))
+        count += part[..., 0].numel()
+        for rows in torch.split(part.flatten(0, 1).flatten(1), _EXACT_ROWS):
+            floats = rows.to(torch.float32)
+            for found, values in ((sums, floats), (squares, floats.square())):
+                by_channel = values.sum(0).to(torch.int64).view(-1, pixels.shape[3]).sum(0).tolist()
+                found[:] = [total + more for total, more in zip(found, by_channel, strict=True)]
     mean = tuple(total / count / 255 for total in sums)
     # exact integers up to the square root: no cancellation
     variance = ((square * count - total**2) / count**2 for total, square in zip(sums, squares, strict=True))
