@@ -1,5 +1,6 @@
 """`cnn` against plain PyTorch modules, known numbers of parameters and its errors."""
 
+import copy
 import warnings
 
 import pytest
@@ -124,6 +125,25 @@ def test_gradients_reach_every_parameter_and_samples_do_not_mix(model: Cnn) -> N
     network.eval()
     alone = torch.cat([network(image[None]) for image in images])
     assert torch.allclose(network(images), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_pooling_before_relu_in_place_changes_no_bit(batch_norm: bool) -> None:
+    network = built(Cnn(channels=(8, 16), batch_norm=batch_norm), (13, 12), 3)
+    plain = []
+    for block in network.features:  # type: ignore[union-attr]
+        parts = dict(block.named_children())
+        assert list(parts)[-2:] == ["pool", "activation"]
+        norm = [copy.deepcopy(parts["norm"])] if batch_norm else []
+        plain += [copy.deepcopy(parts["conv"]), *norm, nn.ReLU(), copy.deepcopy(parts["pool"])]
+    reference = nn.Sequential(*plain, nn.Flatten(), copy.deepcopy(network.head))
+    images = torch.randn(5, 3, 13, 12)
+    images[0] = 0  # ties: every place of a window is the same
+    for module in (network, reference):
+        module(images).square().sum().backward()
+    assert torch.equal(network(images), reference(images))
+    for one, other in zip(network.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
 
 
 @pytest.mark.parametrize("activation", ["relu", "maxout"])
