@@ -27,7 +27,9 @@ class RandomCrop(Augmentation, frozen=True, kw_only=True):
 
 
 class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
-    """Cut a random part of random area (a fraction of the image) and aspect ratio, and resize it to the input size."""
+    """Cut a random part of random area (a fraction of the image) and aspect ratio, and resize it to the input size.
+
+    The first of the list: it cuts from whole pictures."""
 
     name: Literal["random_resized_crop"] = "random_resized_crop"
     scale: tuple[float, float] = (0.08, 1.0)

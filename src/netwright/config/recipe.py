@@ -97,9 +97,10 @@ class Transform(Section, frozen=True, kw_only=True):
 
     `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own),
     `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels that files get
-    before `image_size` is cut from the centre (null: 1.15 × image_size, 1.75 × with random_resized_crop);
-    `background` is the gray level under transparent pixels. `views` is test-time augmentation: the outputs for the
-    image, its mirror image (and both shifted by a pixel along each diagonal) are averaged."""
+    before `image_size` is cut from the centre (null: 1.15 × image_size; whole pictures, under random_resized_crop, are
+    kept larger, and cut so in evaluation); `background` is the gray level under transparent pixels. `views` is
+    test-time augmentation: the outputs for the image, its mirror image (and both shifted by a pixel along each
+    diagonal) are averaged."""
 
     normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] = "computed"
     resize: Count | None = None
@@ -148,7 +149,8 @@ class Runtime(Section, frozen=True, kw_only=True):
     """Where the run runs. `auto` is replaced in the saved recipe by what was chosen.
 
     `optimizer_kernel` is how the optimizer updates: one tensor after the other (plain), torch's lists of tensors
-    (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial."""
+    (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial.
+    `workers` is how many processes read your own `Dataset` (0: the main one does); they change no result."""
 
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -156,6 +158,7 @@ class Runtime(Section, frozen=True, kw_only=True):
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     optimizer_kernel: Literal["auto", "plain", "foreach", "fused"] = "auto"
     trial: bool = True
+    workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
     exact: bool = False
 
     def check(self, where: str) -> None:
@@ -231,6 +234,7 @@ def _convert(key: str, value: object) -> object:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise RecipeError for parts that are each right and do not go together."""
+    check_augmentation(recipe.augmentation)
     wanted = output_for(recipe.criterion)
     given = getattr(recipe.model, "output", None)
     if given in (None, wanted) or (isinstance(recipe.criterion, CustomCriterion) and given == "log_probabilities"):
@@ -253,6 +257,16 @@ def check_recipe(recipe: Recipe) -> None:
                 f"`training.monitor` is {recipe.training.monitor!r} and `split.val` is 0: there is nothing to watch; "
                 "set `split.val`, or watch train_loss"
             )
+
+
+def check_augmentation(augmentation: tuple[Augmentation, ...]) -> None:
+    """Raise RecipeError for a random resized crop that is not the first: it cuts from whole pictures of any size."""
+    late = [place for place, part in enumerate(augmentation) if place and part.name == "random_resized_crop"]
+    if late:
+        raise RecipeError(
+            f"`augmentation[{late[0]}]` is random_resized_crop, which cuts its part from the whole picture; put it "
+            "first, once"
+        )
 
 
 def output_for(criterion: Criterion) -> Literal["logits", "log_probabilities", "probabilities"]:

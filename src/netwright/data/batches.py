@@ -1,15 +1,17 @@
 """Batches on the device, each a pure function of (split, epoch, number): nothing to restore when a run resumes."""
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from netwright.data.augment.resolution import resized, side_of
 from netwright.data.custom import apply_custom, custom_input
-from netwright.data.items import as_picture, read_item, ready_item
+from netwright.data.cutting import Cutter
+from netwright.data.loading import ItemReader
 from netwright.data.prepare import PreparedData
 from netwright.errors import DataError, listed
 from netwright.runtime.randomness import generator
@@ -29,13 +31,23 @@ class Batch(NamedTuple):
     rows: Tensor
 
 
+class Reader(Protocol):
+    """Where pixels come from that take work: rows (B,) and an epoch -> (B, H, W, C) on the CPU."""
+
+    def read(self, rows: Tensor, epoch: int) -> Tensor:
+        """Read one batch now."""
+
+    def ahead(self, batches: Iterable[Tensor], epoch: int) -> Generator[Tensor, None, None]:
+        """Yield batch after batch, the next prepared while one is used; closing it leaves no thread or process."""
+
+
 class Batches:
     """The batches of one split.
 
     The order of an epoch is `torch.randperm` under (seed, "order", epoch) with `shuffle`, else that of the rows. What
     the user's own data set or transform draws is seeded by (seed, epoch, row) with `shuffle` (training), and by epoch 0
-    without (evaluation). The last batch of an epoch may be smaller, or one
-    larger; no sample is dropped. `resolutions` are short sides in pixels by epoch, see `augment.resolution`.
+    without (evaluation). The last batch of an epoch may be smaller, or one larger; no sample is dropped. `resolutions`
+    are short sides in pixels by epoch, see `augment.resolution`.
     """
 
     def __init__(
@@ -59,7 +71,8 @@ class Batches:
         self._order: tuple[int, Tensor] = (-1, self._rows)  # of the epoch asked for last: a memory, not a state
         # Small batches are made some at a time, since a call of torch costs as much as the work on a few images: a
         # batch of 64 of 28 × 28 takes 66 µs alone, 37 as one of ten. What a user's own code draws it draws one by one.
-        own = self._store.items is not None or prepared.custom is not None
+        self._reader = self._build_reader()
+        own = self._reader is not None or prepared.custom is not None
         batch_bytes = 4 * batch_size * math.prod(prepared.input_shape)
         self._at_once = 1 if own else max(1, AT_ONCE_BYTES // batch_bytes)
 
@@ -75,6 +88,17 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on."""
+        if self._reader is None:
+            yield from self._gathered(epoch, start)
+            return
+        # a gather of bytes costs less than handing it to a thread; reading and resizing pictures is worth one
+        rows = [self._rows_between(epoch, number, number + 1) for number in range(start, self.num_batches)]
+        with closing(self._reader.ahead(rows, epoch)) as read:
+            for part, made in zip(rows, read, strict=True):
+                images = made if self._finished_ahead else self._images(part, epoch, made)
+                yield Batch(resized(images, side_of(self.resolutions, epoch)), self._targets(part), part)
+
+    def _gathered(self, epoch: int, start: int) -> Iterator[Batch]:
         self._store.expect(self._rows_between(epoch, start, start + self._at_once))
         for first in range(start, self.num_batches, self._at_once):
             end = min(first + self._at_once, self.num_batches)
@@ -91,9 +115,12 @@ class Batches:
     def _make(self, epoch: int, first: int, end: int) -> list[Batch]:
         """Make batches `first` ... `end` - 1 with one gather, one transfer and one call of every transform."""
         rows = self._rows_between(epoch, first, end)
-        chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
-        targets = chosen.to(self.device, non_blocking=True)
-        images = self._images(rows, epoch, epoch if self.shuffle else 0)
+        targets = self._targets(rows)
+        if self._reader is None:
+            pixels = self._store.gather(rows.to(self._store.pixels.device))
+        else:
+            pixels = self._reader.read(rows, epoch)
+        images = self._images(rows, epoch, pixels)
         images = resized(images, side_of(self.resolutions, epoch))
         if end - first == 1:
             return [Batch(images, targets, rows)]
@@ -115,28 +142,44 @@ class Batches:
             self._order = (epoch, self._rows[order])
         return self._order[1]
 
-    def _images(self, rows: Tensor, epoch: int, drawn: int) -> Tensor:
+    def _targets(self, rows: Tensor) -> Tensor:
+        chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
+        return chosen.to(self.device, non_blocking=True)
+
+    def _images(self, rows: Tensor, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return (B, C, h, w) float32 on the device, from pixels (B, H, W, C) of the store or a reader.
+
+        `out` is memory (B, h, w, C) on the device for it; the user's own transform takes none."""
         transform, custom = self.prepared.transform, self.prepared.custom
-        pixels = self._pixels(rows, drawn)
+        pixels = pixels.to(self.device, non_blocking=True)
         unit = False
         if self.augment is not None:
             if pixels.dtype != torch.uint8:  # in [0, 1] black is 0, which random crops and rotations fill in
                 pixels, unit = transform.unit(pixels), True
-            pixels = self.augment(pixels, epoch, rows.to(pixels.device))
+            augment = self.augment.after_crop if transform.whole else self.augment
+            pixels = augment(pixels, epoch, rows.to(pixels.device))
         if custom is not None:
             cut = custom_input(transform, pixels, in_unit_range=unit)
-            return apply_custom(custom, cut, self.seed, drawn, rows).to(self.device)
-        return transform.finish(pixels, in_unit_range=unit)
+            return apply_custom(custom, cut, self.seed, epoch if self.shuffle else 0, rows).to(self.device)
+        return transform.finish(pixels, in_unit_range=unit, out=out)
 
-    def _pixels(self, rows: Tensor, drawn: int) -> Tensor:
-        """Return (B, H, W, C) on the device, gathered from the store or read from the user's data set."""
-        items = self._store.items
-        if items is None:
-            return self._store.gather(rows.to(self._store.pixels.device)).to(self.device, non_blocking=True)
-        transform = self.prepared.transform
-        shape = (transform.channels, *transform.image_size)
-        read = [(row, read_item(items, row, self.seed, drawn)) for row in rows.tolist()]
-        if transform.kind == "ready":
-            return torch.stack([ready_item(image, shape, row) for row, image in read]).to(self.device)
-        decoded = [torch.from_numpy(transform.decode(as_picture(image)).copy()) for _, image in read]
-        return torch.stack(decoded).to(self.device)
+    @property
+    def _finished_ahead(self) -> bool:
+        """Say whether threads make images and not only pixels: not for another device, nor what draws by seeding."""
+        on_cpu = self.device.type == "cpu" and self.prepared.custom is None
+        return self._store.pictures is not None and on_cpu
+
+    def _finish(self, pixels: Tensor, rows: Tensor, epoch: int, out: Tensor) -> None:
+        self._images(rows, epoch, pixels, out)
+
+    def _build_reader(self) -> Reader | None:
+        """Return what makes the pixels where they are not merely gathered from the store."""
+        store, transform = self._store, self.prepared.transform
+        if store.pictures is not None:
+            finish = self._finish if self._finished_ahead else None
+            pinned = self.device.type == "cuda"
+            return Cutter(store.pictures, transform, self.augment, finish=finish, pinned=pinned)
+        if store.items is None:
+            return None
+        workers = self.prepared.workers
+        return ItemReader(store.items, transform, self.augment, seed=self.seed, redrawn=self.shuffle, workers=workers)

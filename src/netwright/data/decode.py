@@ -91,8 +91,21 @@ def decode_picture(
     Transparent pixels are laid on the gray level `background`. 16-bit gray is divided by 257; `window` (black, white)
     says otherwise, and is needed for floats. `draft` (height, width): a JPEG may be decoded smaller, not below this.
     Raises DataError that names the file and the reason, for every kind of damage."""
+    return decode_sized(source, channels, background, window, draft, max_pixels)[0]
+
+
+def decode_sized(
+    source: Path | bytes | Image.Image,
+    channels: int,
+    background: int = 255,
+    window: tuple[float, float] | None = None,
+    draft: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode as `decode_picture` does; return the upright (height, width) before any `draft`, too."""
     with _explained(source), quiet_pillow():
         image = open_picture(source, max_pixels)
+        size = upright_size(image)
         if draft is not None and image.format == "JPEG":
             turned = _orientation(image) >= 5
             image.draft(None, (draft[0], draft[1]) if turned else (draft[1], draft[0]))
@@ -100,7 +113,7 @@ def decode_picture(
         upright = _turn(image)
         plain = _to_8_bit(upright, background, window)
         wanted = "L" if channels == 1 else "RGB"
-        return plain if plain.mode == wanted else plain.convert(wanted)
+        return (plain if plain.mode == wanted else plain.convert(wanted)), size
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -133,7 +146,7 @@ def _to_8_bit(image: Image.Image, background: int, window: tuple[float, float] |
         under = Image.new("RGBA", rgba.size, (background, background, background, 255))
         flat = Image.alpha_composite(under, rgba).convert("RGB")
         return flat.getchannel(0) if gray else flat
-    if image.mode == "L":
+    if image.mode in ("L", "RGB"):  # `convert` to the mode that it has would copy it
         return image
     try:
         return image.convert("L" if image.mode == "1" else "RGB")

@@ -95,7 +95,7 @@ def example_grid(prepared: PreparedData, per_class: int, split: str = "train") -
         prepared.rows[split][targets == number][:per_class] for number in range(len(prepared.labelled.class_names))
     ]
     rows = np.concatenate(chosen)
-    pixels = prepared.transform.crop(prepared.store.gather(torch.from_numpy(rows)))
+    pixels = prepared.store.views(torch.from_numpy(rows), prepared.transform)
     if pixels.dtype != torch.uint8:
         pixels = prepared.transform.unit(pixels).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     labels = [prepared.labelled.class_names[target] for target in prepared.labelled.targets[rows]]

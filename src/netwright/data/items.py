@@ -47,9 +47,14 @@ def _read(images: ItemImages, row: int) -> Any:
     try:
         return images.item(row)
     except Exception as error:
-        part, index = images.places[row]
-        kind = type(images.datasets[int(part)]).__name__
-        raise DataError(f"item {index} of {kind} can't be read ({type(error).__name__}: {error})") from error
+        name = name_of_item(images, row)
+        raise DataError(f"{name} can't be read ({type(error).__name__}: {error})") from error
+
+
+def name_of_item(images: ItemImages, row: int) -> str:
+    """Return "item 7 of Photographs": the number that the user's own data set knows it by."""
+    part, index = images.places[row]
+    return f"item {index} of {type(images.datasets[int(part)]).__name__}"
 
 
 def ready_item(image: Any, shape: tuple[int, ...] | None, row: int) -> Tensor:

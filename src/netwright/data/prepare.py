@@ -13,8 +13,9 @@ from netwright.data.custom import CustomTransform, apply_custom, custom_input
 from netwright.data.fingerprint import fingerprint, split_fingerprint
 from netwright.data.items import read_item, ready_item
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
+from netwright.data.loading import choose_workers
 from netwright.data.normalize import choose_normalization
-from netwright.data.resize import store_size
+from netwright.data.resize import store_size, whole_store_size
 from netwright.data.scan import Scan, scan
 from netwright.data.store import Store, as_targets, build_store
 from netwright.data.transform import EvalTransform
@@ -26,7 +27,9 @@ DEFAULT_SIZE = 224
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """Data ready to be batched. `input_shape` is the network's input, (C, h, w); `custom` the user's own transform."""
+    """Data ready to be batched. `input_shape` is the network's input, (C, h, w); `custom` the user's own transform.
+
+    `workers` processes read the user's own data set, where its items are read anew in every epoch."""
 
     labelled: LabelledData
     rows: dict[str, Rows]
@@ -36,6 +39,7 @@ class PreparedData:
     split_fingerprints: dict[str, str]
     input_shape: tuple[int, int, int]
     custom: CustomTransform | None = field(default=None)
+    workers: int = 0
 
 
 def prepare(
@@ -53,7 +57,7 @@ def prepare(
     a notice; RecipeError when `transform.normalize` does not fit the images' channels, or ready tensors are to be
     augmented."""
     if isinstance(labelled.images, ItemImages) and labelled.images.kind == "ready":
-        return _prepare_ready(labelled, rows, recipe, transform)
+        return _with_workers(_prepare_ready(labelled, rows, recipe, transform), recipe)
     used = np.sort(np.concatenate(list(rows.values())))
     found = scan(labelled.images, used)
     geometry = _geometry(labelled, found, recipe)
@@ -64,7 +68,13 @@ def prepare(
         labelled = _with_notices(labelled, notices)
         labelled, rows = _without_bad(labelled, rows, {**found.bad, **bad}, recipe)
     labelled = _with_notices(labelled, _scan_notices(found))
-    return _finish(labelled, rows, store, geometry, recipe, transform)
+    return _with_workers(_finish(labelled, rows, store, geometry, recipe, transform), recipe)
+
+
+def _with_workers(prepared: PreparedData, recipe: Recipe) -> PreparedData:
+    workers, notice = choose_workers(prepared.store.items, recipe.runtime.workers)
+    labelled = _with_notices(prepared.labelled, [notice] if notice else [])
+    return replace(prepared, labelled=labelled, workers=workers)
 
 
 def prepare_like(
@@ -124,13 +134,12 @@ def _finish(
     shape = (geometry.channels, *geometry.image_size)
     if custom is not None:
         final = msgspec.structs.replace(geometry, kind="custom")
-        first = store.gather(torch.from_numpy(rows["train"][:1])) if store.items is None else None
-        if first is None:
+        if store.items is not None:
             raise DataError(
                 "your own Dataset draws at random itself; put your transform into it, or leave one of them out"
             )
-        pixels = custom_input(final, first)
-        made = apply_custom(custom, pixels, recipe.training.seed, 0, torch.from_numpy(rows["train"][:1]))
+        first = torch.from_numpy(rows["train"][:1])
+        made = apply_custom(custom, custom_input(final, store.views(first, final)), recipe.training.seed, 0, first)
         shape = (made.shape[1], made.shape[2], made.shape[3])
     else:
         mean, std, constant = choose_normalization(store, rows["train"], geometry, recipe)
@@ -179,14 +188,17 @@ def _geometry(labelled: LabelledData, found: Scan, recipe: Recipe) -> EvalTransf
     arrays = isinstance(labelled.images, ArrayImages)
     # arrays of another size are small pictures filled by their object: no margin to cut off, unless one is asked for
     if (equal != image_size and not arrays) or resize is not None:
-        crops = any(part.name == "random_resized_crop" for part in recipe.augmentation)
-        kept = store_size(image_size, resize, crops)
+        kept = store_size(image_size, resize)
         resize = min(kept)
+    whole = any(part.name == "random_resized_crop" for part in recipe.augmentation) and (
+        equal != image_size or resize is not None
+    )
     return EvalTransform(
         channels=channels,
         image_size=image_size,
-        store_size=kept,
-        resize=resize if kept != equal else None,
+        store_size=whole_store_size(image_size, resize or min(image_size)) if whole else kept,
+        resize=resize if whole or kept != equal else None,
+        whole=whole,
         background=recipe.transform.background,
         value_range=_value_range(labelled),
         mean=(0.0,) * channels,

@@ -1,22 +1,23 @@
-"""How large pictures are kept and how they get there: resized until they cover the store's size, then cut centrally."""
+"""How large pictures are kept and how they get there: resized until they cover the store's size, then cut centrally.
+
+Under random resized crop they stay whole: made smaller only, until they just cover the store's size, and not cut."""
 
 from PIL import Image
 
 from netwright.errors import DataError, RecipeError
 
-MARGIN, RESIZED_CROP_MARGIN = 1.15, 1.75
+MARGIN, WHOLE_MARGIN = 1.15, 1.75
 MAX_ASPECT = 50  # a 1 × 20000 picture resized to cover 224 × 224 would have a billion pixels, all alike
 
 
-def store_size(image_size: tuple[int, int], resize: int | None, random_resized_crop: bool) -> tuple[int, int]:
-    """Return the (height, width) kept for an input of `image_size`, a margin for random crops around it.
+def store_size(image_size: tuple[int, int], resize: int | None) -> tuple[int, int]:
+    """Return the (height, width) kept for an input of `image_size`, with a margin around it.
 
-    `resize` is the short side in pixels; null: 1.15 × the input, 1.75 × under random resized crop.
+    `resize` is the short side in pixels; null: 1.15 × the input.
     Raises RecipeError when `resize` is smaller than the input."""
     height, width = image_size
     if resize is None:
-        margin = RESIZED_CROP_MARGIN if random_resized_crop else MARGIN
-        return round(height * margin), round(width * margin)
+        return round(height * MARGIN), round(width * MARGIN)
     short = min(image_size)
     if resize < short:
         raise RecipeError(
@@ -24,6 +25,32 @@ def store_size(image_size: tuple[int, int], resize: int | None, random_resized_c
             f"something smaller; give {short} or more"
         )
     return round(height * resize / short), round(width * resize / short)
+
+
+def whole_store_size(image_size: tuple[int, int], resize: int) -> tuple[int, int]:
+    """Return the (height, width) that whole pictures just cover if they are larger: 1.75 × an input of `image_size`.
+
+    More when evaluation's short side before the cut, `resize`, is more."""
+    scale = max(WHOLE_MARGIN, resize / min(image_size))
+    return round(image_size[0] * scale), round(image_size[1] * scale)
+
+
+def whole_size(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) that a picture of `size` is kept whole in: just covering `cover`, never enlarged."""
+    covering = covering_size(size, cover)
+    return covering if covering[0] < size[0] or covering[1] < size[1] else size
+
+
+def central_box(size: tuple[int, int], image_size: tuple[int, int], resize: int) -> tuple[int, int, int, int]:
+    """Return the box (top, left, height, width) of a whole picture that evaluation sees.
+
+    It is what resizing the picture until it covers `image_size` × `resize` / short side, then cutting `image_size` from
+    the centre would keep, rounded to whole pixels of the picture."""
+    margin = resize / min(image_size)
+    scale = min(size[0] / image_size[0], size[1] / image_size[1]) / margin
+    height, width = (max(1, round(side * scale)) for side in image_size)
+    top, left = centre_offset(size, (height, width))
+    return top, left, height, width
 
 
 def covering_size(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
@@ -39,6 +66,13 @@ def check_aspect(size: tuple[int, int], name: str) -> None:
     height, width = size
     if max(size) > MAX_ASPECT * min(size):
         raise DataError(f"{name}: too thin ({width} × {height} pixels) to be resized; crop it")
+
+
+def shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize (bilinear, antialiased) to (height, width) `size`, where the picture has another one."""
+    if (image.height, image.width) == size:
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
 def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:

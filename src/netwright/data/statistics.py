@@ -17,40 +17,39 @@ _EXACT_ROWS = 256
 def channel_statistics(
     store: Store, rows: Rows, transform: EvalTransform
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return (mean, std), one number a channel, of pixels in [0, 1] after the centre crop, over some rows.
+    """Return (mean, std), one number a channel, of pixels in [0, 1] as evaluation sees them, over some rows.
 
     The standard deviation is the population's. uint8 is summed in integers, so exact to the
     last bit and independent of the order; other dtypes in float64, in two passes."""
-    pixels = store.pixels
-    blocks = _blocks(pixels, rows if store.places is None else store.places.numpy()[rows])
-    if pixels.dtype == torch.uint8:
-        return _of_bytes(pixels, blocks, transform)
-    count, total = 0, np.zeros(pixels.shape[3])
+    blocks = _blocks(rows, transform)
+    if store.views(blocks[0][:1], transform).dtype == torch.uint8:
+        return _of_bytes(store, blocks, transform)
+    count, total = 0, np.zeros(transform.channels)
     for block in blocks:
-        part = _unit_float64(pixels, block, transform)
+        part = _unit_float64(store, block, transform)
         count, total = count + part.shape[0], total + part.sum(axis=0)
     mean = total / count
-    squares = sum(np.square(_unit_float64(pixels, block, transform) - mean).sum(axis=0) for block in blocks)
+    squares = sum(np.square(_unit_float64(store, block, transform) - mean).sum(axis=0) for block in blocks)
     return tuple(map(float, mean)), tuple(map(float, np.sqrt(squares / count)))
 
 
-def _blocks(pixels: Tensor, rows: Rows) -> list[Rows]:
-    bytes_each = max(1, pixels[:1].numel() * 8)
-    step = max(1, _BLOCK_BYTES // bytes_each)
-    return [rows[start : start + step] for start in range(0, len(rows), step)]
+def _blocks(rows: Rows, transform: EvalTransform) -> list[Tensor]:
+    height, width = transform.image_size
+    step = max(1, _BLOCK_BYTES // (8 * height * width * transform.channels))
+    return [torch.from_numpy(rows[start : start + step]) for start in range(0, len(rows), step)]
 
 
 def _of_bytes(
-    pixels: Tensor, blocks: list[Rows], transform: EvalTransform
+    store: Store, blocks: list[Tensor], transform: EvalTransform
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    count, sums, squares = 0, [0] * pixels.shape[3], [0] * pixels.shape[3]
+    count, sums, squares = 0, [0] * transform.channels, [0] * transform.channels
     for block in blocks:
-        part = transform.crop(pixels.index_select(0, torch.from_numpy(block)))
+        part = store.views(block, transform)
         count += part[..., 0].numel()
         for rows in torch.split(part.flatten(0, 1).flatten(1), _EXACT_ROWS):
             floats = rows.to(torch.float32)
             for found, values in ((sums, floats), (squares, floats.square())):
-                by_channel = values.sum(0).to(torch.int64).view(-1, pixels.shape[3]).sum(0).tolist()
+                by_channel = values.sum(0).to(torch.int64).view(-1, transform.channels).sum(0).tolist()
                 found[:] = [total + more for total, more in zip(found, by_channel, strict=True)]
     mean = tuple(total / count / 255 for total in sums)
     # exact integers up to the square root: no cancellation
@@ -59,8 +58,8 @@ def _of_bytes(
 
 
 def _unit_float64(
-    pixels: Tensor, block: Rows, transform: EvalTransform
+    store: Store, block: Tensor, transform: EvalTransform
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     black, white = transform.value_range or (0.0, 1.0)
-    part = transform.crop(pixels[torch.from_numpy(block)]).to(torch.float64).numpy()
+    part = store.views(block, transform).to(torch.float64).numpy()
     return (part.reshape(-1, part.shape[-1]) - black) / (white - black)

@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from netwright.data.boxes import cut_boxes
 from netwright.data.decoded import decode
+from netwright.data.decoded_pictures import decode_pictures
 from netwright.data.labelled import Array, ItemImages, LabelledData, Rows
+from netwright.data.pictures import Pictures
 from netwright.data.transform import EvalTransform
 from netwright.files.block_file import mapping_of, will_read
 from netwright.files.blocks import Say
@@ -21,12 +24,13 @@ class Store:
     """Decoded images: `pixels` (M, H, W, C), uint8 or the dtype of the user's arrays; `targets` (N,) int64.
 
     Row i, sample i of the labelled data, lies at `places[i]` of the pixels, or at i where places is None: all rows are
-    there. Items that are read anew every time have no pixels here but `items`."""
+    there. Items that are read anew every time have no pixels here but `items`, whole pictures none but `pictures`."""
 
     pixels: Tensor
     targets: Tensor
     items: ItemImages | None = None
     places: Tensor | None = None
+    pictures: Pictures | None = None
     _values: Array | None = field(default=None, repr=False)  # the pixels where they lie in a mapped file in large rows
     _copies: dict[torch.device, "Store"] = field(default_factory=dict, repr=False)
 
@@ -45,10 +49,20 @@ class Store:
         num_bytes = self._values[0].nbytes
         will_read(self._values, [(place * num_bytes, num_bytes) for place in places.tolist()])
 
+    def views(self, rows: Tensor, transform: EvalTransform) -> Tensor:
+        """Return what the network sees of rows (B,) int64 in evaluation, before `finish`: (B, *image_size, C)."""
+        if self.pictures is None:
+            places = rows if self.places is None else self.places.index_select(0, rows)
+            return transform.crop(self.pixels.index_select(0, places))
+        pictures = [self.pictures[row] for row in rows.tolist()]
+        boxes = [transform.central_box((picture.shape[0], picture.shape[1])) for picture in pictures]
+        return cut_boxes(pictures, boxes, transform.image_size)
+
     def on(self, device: torch.device) -> "Store":
         """Return the store on a device when it is small enough to live there (4 GiB), else itself."""
         size = self.pixels.numel() * self.pixels.element_size()
-        if device.type != "cuda" or self.items is not None or size > ON_DEVICE_BYTES or self.pixels.device == device:
+        gathered = self.items is None and self.pictures is None
+        if device.type != "cuda" or not gathered or size > ON_DEVICE_BYTES or self.pixels.device == device:
             return self
         if device not in self._copies:
             pixels = self.pixels if self.pixels.dtype == torch.uint8 else self.pixels.to(torch.float32)
@@ -63,6 +77,10 @@ def build_store(
     """Decode some rows (sorted), or map what is kept of them; return the store, the bad rows with reasons, notices.
 
     Raises as `decode` does."""
+    if transform.whole:
+        pictures, bad, notices = decode_pictures(labelled, rows, transform, say)
+        nothing = torch.empty((0, *transform.store_size, transform.channels), dtype=torch.uint8)
+        return Store(nothing, as_targets(labelled), pictures=pictures), bad, notices
     decoded = decode(labelled, rows, transform, say)
     places = None
     if decoded.rows is not None:

@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from netwright.data.arrays import check_range
+from netwright.data.boxes import Box, cut_boxes
 from netwright.data.channels import to_channels
-from netwright.data.decode import MAX_PIXELS, decode_picture
+from netwright.data.decode import MAX_PIXELS, decode_sized
 from netwright.data.labelled import Array
-from netwright.data.resize import centre_offset, check_aspect, fit
+from netwright.data.resize import central_box, centre_offset, check_aspect, fit, shrink, whole_size
 from netwright.errors import DataError
 
 Picture = str | Path | bytes | Image.Image | Array
@@ -23,16 +24,20 @@ Picture = str | Path | bytes | Image.Image | Array
 class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     """From a picture to the network's input, without anything random.
 
-    Sizes are (height, width) in pixels. `decode` makes the store's pixels, `finish` the network's input. uint8 pixels
-    mean 0 (black) to 255; pixels of another dtype lie in `value_range` (black, white). `mean` and `std`, one a channel,
-    are of pixels in [0, 1]. kind: "images"; "ready" (floats of the user's own data set, taken as they are); "custom"
-    (the user's own transform takes the place of scaling and normalising, see `custom.apply_custom`). `views` of the
-    network's input are what a prediction is the mean over, see `views.with_views`."""
+    Sizes are (height, width) in pixels. `decode` makes the store's pixels, `view` what the network sees of one,
+    `finish` the network's input. A picture is resized to cover `store_size` and cut to it. `whole` ones (random resized
+    crop) are only made smaller, until they just cover it, and not cut; the network sees the central box that `resize`,
+    the short side before the cut, leaves. uint8 pixels mean 0 (black) to 255; pixels of another dtype lie in
+    `value_range` (black, white). `mean` and `std`, one a channel, are of pixels in [0, 1]. kind: "images"; "ready"
+    (floats of the user's own data set, taken as they are); "custom" (the user's own transform takes the place of
+    scaling and normalising, see `custom.apply_custom`). `views` of the network's input are what a prediction is the
+    mean over, see `views.with_views`."""
 
     channels: int
     image_size: tuple[int, int]
     store_size: tuple[int, int]
     resize: int | None = None
+    whole: bool = False
     background: int = 255
     value_range: tuple[float, float] | None = None
     mean: tuple[float, ...] = (0.0,)
@@ -41,28 +46,36 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     views: Literal["none", "mirror", "mirror_shift"] = "none"
 
     def decode(self, source: Picture, max_pixels: int = MAX_PIXELS) -> Array:
-        """Return a picture as the store keeps it: (h_store, w_store, C), uint8; float32 for other arrays.
+        """Return a picture as the store keeps it: (*store_size, C), or its own size; uint8, float32 for other arrays.
 
-        Arrays are (H, W) or (H, W, C); those that are not uint8 lie in `value_range`.
+        The memory may be the source's own, or not writable. Arrays are (H, W) or (H, W, C); those that are not uint8
+        lie in `value_range`.
         Raises DataError, with the file's name and the reason, for what can't be read."""
         if self.kind == "ready":
             raise DataError("the network was trained on ready tensors of your own Dataset; give tensors, not pictures")
         if isinstance(source, np.ndarray):
-            decoded = self._decode_array(source)
-            return decoded if decoded.flags.writeable else decoded.copy()
+            return self._decode_array(source)
         source = Path(source) if isinstance(source, str) else source
         picture = self._decode_picture(source, max_pixels)
-        pixels = np.array(picture)  # a copy: torch warns of memory that may not be written, as Pillow's
+        pixels = np.asarray(picture)
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
     def _decode_picture(self, source: Path | bytes | Image.Image, max_pixels: int) -> Image.Image:
         # a JPEG decoder can halve sizes on its way: what it gives is still at least twice the store's
         draft = None if isinstance(source, Image.Image) else (2 * self.store_size[0], 2 * self.store_size[1])
-        picture = decode_picture(source, self.channels, self.background, self.value_range, draft, max_pixels)
-        if (picture.height, picture.width) == self.store_size:
+        picture, size = decode_sized(source, self.channels, self.background, self.value_range, draft, max_pixels)
+        if size == self.store_size:
             return picture
-        check_aspect((picture.height, picture.width), str(source) if isinstance(source, Path) else "the image")
-        return fit(picture, self.store_size)
+        check_aspect(size, str(source) if isinstance(source, Path) else "the image")
+        return self._fit(picture, size)
+
+    def _fit(self, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """Bring a decoded picture, of `size` before any JPEG draft, to the size that the store keeps."""
+        return shrink(picture, self.kept_size(size)) if self.whole else fit(picture, self.store_size)
+
+    def kept_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (height, width) that the store keeps of a picture of `size`."""
+        return whole_size(size, self.store_size) if self.whole else self.store_size
 
     def _decode_array(self, pixels: Array) -> Array:
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
@@ -91,12 +104,26 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         """Resize an array (H, W, C) as a picture is; floats channel by channel in Pillow's mode F."""
         if pixels.shape[:2] == self.store_size:
             return pixels
-        check_aspect((pixels.shape[0], pixels.shape[1]), "the image")
+        size = (pixels.shape[0], pixels.shape[1])
+        check_aspect(size, "the image")
         if pixels.dtype == np.uint8 and self.channels == 3:
-            return np.asarray(fit(Image.fromarray(np.ascontiguousarray(pixels)), self.store_size))
+            return np.asarray(self._fit(Image.fromarray(np.ascontiguousarray(pixels)), size))
         planes = [np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2])]
-        fitted = [np.asarray(fit(Image.fromarray(plane), self.store_size)) for plane in planes]
+        fitted = [np.asarray(self._fit(Image.fromarray(plane), size)) for plane in planes]
         return np.stack(fitted, axis=2)
+
+    def central_box(self, size: tuple[int, int]) -> Box:
+        """Return the box (top, left, height, width) that evaluation sees of a whole picture of (height, width)."""
+        return central_box(size, self.image_size, self.resize or min(self.image_size))
+
+    def view(self, pixels: Array) -> Array:
+        """Return what the network sees of a decoded picture, before it is made floats: of a whole one (*image_size, C).
+
+        Other pixels are returned as they are; `finish` cuts them."""
+        if not self.whole:
+            return pixels
+        box = self.central_box((pixels.shape[0], pixels.shape[1]))
+        return np.asarray(cut_boxes([pixels], [box], self.image_size)[0].numpy())
 
     def unit(self, pixels: Tensor) -> Tensor:
         """Return pixels (B, H, W, C) as float32 in [0, 1], where 0 is black: what augmentation of floats works on."""
@@ -111,11 +138,11 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         top, left = centre_offset((pixels.shape[1], pixels.shape[2]), self.image_size)
         return pixels[:, top : top + height, left : left + width]
 
-    def finish(self, pixels: Tensor, in_unit_range: bool = False) -> Tensor:
+    def finish(self, pixels: Tensor, in_unit_range: bool = False, out: Tensor | None = None) -> Tensor:
         """Return (B, C, h, w) float32 from (B, H, W, C): centre crop, scale to [0, 1], normalise.
 
         The result is a view of memory in NHWC order, that is in channels_last format. `in_unit_range`: floats that
-        `unit` has scaled already. Never writes into `pixels`."""
+        `unit` has scaled already; `out`: memory (B, h, w, C) for the result. Never writes into `pixels`."""
         pixels = self.crop(pixels)
         if self.kind == "ready":
             return pixels.to(torch.float32).permute(0, 3, 1, 2)
@@ -124,7 +151,9 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         else:
             black, white = (0.0, 1.0) if in_unit_range else self.value_range or (0.0, 1.0)
         size, height, width, channels = pixels.shape
-        floats = pixels.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        if out is None:
+            out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
+        floats = out.copy_(pixels)
         # one row of W·C factors and not C: an inner loop of 3 numbers is 10 times slower on a CPU (4.7 against 0.44 ms
         # for 512 × 32 × 32 × 3)
         scale, bias = _affine(self.mean, self.std, black, white, channels, width, pixels.device)

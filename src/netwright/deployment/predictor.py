@@ -92,11 +92,11 @@ class Predictor:
             yield from (answers[place] for place in sorted(answers))
 
     def _pixels(self, source: Any) -> Tensor:
-        """Return one image as the store keeps it, (H, W, C); ready tensors, given as (H, W, C) too, as they are."""
+        """Return one image as `finish` takes it, (H, W, C); ready tensors, given as (H, W, C) too, as they are."""
         if self.transform.kind == "ready" and isinstance(source, np.ndarray) and source.ndim >= 2:
             ready = torch.from_numpy(np.array(source, dtype=np.float32))
             return ready_item(ready if ready.ndim == 2 else ready.permute(2, 0, 1), self._ready_shape, 0)
-        return torch.from_numpy(np.array(self.transform.decode(source)))
+        return torch.from_numpy(np.array(self.transform.view(self.transform.decode(source))))
 
     @property
     def _ready_shape(self) -> tuple[int, int, int]:

@@ -47,7 +47,9 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     recipe = with_fast_preset(recipe, len(prepared.rows["train"]))
     asked = recipe.runtime.optimizer_kernel
     kernel = choose_kernel(recipe.optimizer, machine.device, asked, exact=machine.exact)
-    runtime = msgspec.structs.replace(resolved(machine, recipe.runtime), optimizer_kernel=kernel)
+    runtime = msgspec.structs.replace(
+        resolved(machine, recipe.runtime), optimizer_kernel=kernel, workers=prepared.workers
+    )
     return recipe.replace(data=data, split=split, runtime=runtime)
 
 

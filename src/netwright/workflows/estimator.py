@@ -277,8 +277,8 @@ def _log_probabilities(predictor: Predictor, images: Array) -> torch.Tensor:
         images = images.astype(np.float32, copy=False)
         if transform.value_range is None:  # fitted on bytes, asked with the same numbers as floats
             transform = msgspec.structs.replace(transform, value_range=(0.0, 255.0))
-    if images.shape[1:] != (*transform.store_size, transform.channels):
-        images = np.stack([transform.decode(image) for image in images])
+    if transform.whole or images.shape[1:] != (*transform.store_size, transform.channels):
+        images = np.stack([transform.view(transform.decode(image)) for image in images])
     return predictor.log_probabilities(transform.finish(torch.tensor(images)))
 
 

@@ -92,5 +92,6 @@ def _plot(
     shown = [place for place, answer in enumerate(answers) if answer.error is None][:MOST_PLOTTED]
     if not shown:
         raise DataError("no image could be read, so there is nothing to plot")
-    pictures = [predictor.transform.decode(sources[place]) for place in shown]
+    transform = predictor.transform
+    pictures = [transform.view(transform.decode(sources[place])) for place in shown]
     plot_predictions(pictures, [answers[place].to_mapping(top) for place in shown], path, top=top or 5)

@@ -129,7 +129,7 @@ def test_larger_stores_are_cropped_at_the_centre_first() -> None:
 def test_random_resized_crop_sees_the_whole_store() -> None:
     pixels = torch.zeros(64, 32, 32, 1, dtype=torch.uint8)
     pixels[:, :4] = 255  # outside of the middle 16 x 16
-    result = built(HorizontalFlip(), RandomResizedCrop())(pixels, 0, torch.arange(64))
+    result = built(RandomResizedCrop(), HorizontalFlip())(pixels, 0, torch.arange(64))
     assert result.shape == (64, 16, 16, 1)
     assert result.max() > 200
 

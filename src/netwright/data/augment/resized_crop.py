@@ -3,52 +3,40 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.config.augmentations import RandomResizedCrop
-from netwright.data.augment.pixels import PixelRange, below, between, from_planes, to_planes
+from netwright.data.augment.pixels import below, between, from_planes, to_planes
+from netwright.data.boxes import cut_boxes
 
 TRIES = 10
 NUM_UNIFORMS = 2 * TRIES + 2
 
 
-def random_resized_crop(
-    pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: RandomResizedCrop, size: tuple[int, int]
-) -> Tensor:
-    """Cut a box of random area and aspect ratio and resize it: (B, H, W, C), uniforms (B, 22) -> (B, *size, C)."""
-    height, width = pixels.shape[1:3]
-    return resized_crop(pixels, draw_boxes(uniforms, height, width, settings.scale, settings.ratio), size)
+def draw_boxes(uniforms: Tensor, sizes: Tensor, scale: tuple[float, float], ratio: tuple[float, float]) -> Tensor:
+    """Draw boxes (B, 4) int64 (top, left, height, width) from uniforms (B, 22), each in a picture of its own size.
 
-
-def draw_boxes(
-    uniforms: Tensor, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
-) -> Tensor:
-    """Draw boxes (B, 4) int64 (top, left, height, width) from uniforms (B, 22).
-
-    The algorithm of torchvision's RandomResizedCrop.get_params: the first of ten tries that fits, else the largest
-    centred box whose aspect ratio is allowed.
+    `sizes` (B, 2) int64, height and width. The algorithm of torchvision's RandomResizedCrop.get_params: the first of
+    ten tries that fits, else the largest centred box whose aspect ratio is allowed.
     """
+    height, width = sizes[:, 0:1], sizes[:, 1:2]
     areas = between(uniforms[:, :TRIES], *scale) * (height * width)
     ratios = between(uniforms[:, TRIES : 2 * TRIES], math.log(ratio[0]), math.log(ratio[1])).exp()
     widths, heights = (areas * ratios).sqrt().round().long(), (areas / ratios).sqrt().round().long()
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
     first = fits.int().argmax(dim=1, keepdim=True)  # the first of equal maxima
     drawn = torch.cat([heights.gather(1, first), widths.gather(1, first)], dim=1)
-    largest = _largest(height, width, ratio)
-    sizes = torch.where(fits.any(dim=1, keepdim=True), drawn, drawn.new_tensor(largest))
-    room = sizes.new_tensor((height, width)) - sizes
-    places = torch.where(fits.any(dim=1, keepdim=True), below(uniforms[:, 2 * TRIES :], room + 1), room // 2)
-    return torch.cat([places, sizes], dim=1)
+    found = fits.any(dim=1, keepdim=True)
+    boxes = torch.where(found, drawn, _largest(sizes, ratio))
+    room = sizes - boxes
+    places = torch.where(found, below(uniforms[:, 2 * TRIES :], room + 1), room // 2)
+    return torch.cat([places, boxes], dim=1)
 
 
-def _largest(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of the largest box whose aspect ratio, width by height, lies within `ratio`."""
-    if width / height < min(ratio):
-        return min(round(width / min(ratio)), height), width
-    if width / height > max(ratio):
-        return height, min(round(height * max(ratio)), width)
-    return height, width
+def _largest(sizes: Tensor, ratio: tuple[float, float]) -> Tensor:
+    """Return the height and width (B, 2) of each picture's largest box whose aspect, width by height, is in `ratio`."""
+    height, width = sizes.float().unbind(dim=1)
+    narrowed = torch.stack([(width / min(ratio)).round().minimum(height), (height * max(ratio)).round().minimum(width)])
+    return narrowed.t().clamp_(min=1).long()
 
 
 def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -57,20 +45,13 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     On the CPU one call a sample: the native uint8 kernel needs 0.4 ms where products with dense weights take 7 ms
     (392 x 392 x 3 to 224 x 224, one thread). Elsewhere two batched products. They differ by at most 1 of 255.
     """
-    if pixels.device.type == "cpu":
-        return _resized_one_by_one(pixels, boxes, size)
-    return resized_by_products(pixels, boxes, size)
-
-
-def _resized_one_by_one(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    if pixels.device.type != "cpu":
+        return resized_by_products(pixels, boxes, size)
     direct = pixels.dtype in (torch.uint8, torch.float32)
-    source = (pixels if direct else pixels.float()).permute(0, 3, 1, 2)
-    resized = torch.empty((pixels.shape[0], *size, pixels.shape[3]), dtype=pixels.dtype)
-    for sample, (top, left, height, width) in enumerate(boxes.tolist()):
-        box = source[sample : sample + 1, :, top : top + height, left : left + width]
-        image = F.interpolate(box, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
-        resized[sample] = image if direct or pixels.is_floating_point() else image.round()
-    return resized
+    resized = cut_boxes(list((pixels if direct else pixels.float()).numpy()), boxes.tolist(), size)
+    if direct:
+        return resized
+    return (resized if pixels.is_floating_point() else resized.round()).to(pixels.dtype)
 
 
 def resized_by_products(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,0 +1,127 @@
+"""Batches of boxes cut from whole pictures, the next batch's in threads while the present one is used."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netwright.data.boxes import Box, cut_into
+from netwright.data.labelled import Array
+from netwright.data.pictures import Pictures
+from netwright.data.transform import EvalTransform
+
+if TYPE_CHECKING:
+    from netwright.data.augment import Augment
+
+_MOST_TOGETHER = 8  # pictures a task: their 5 MB as floats stay in a core's cache
+Finish = Callable[[Tensor, Tensor, int, Tensor], None]
+
+
+def choose_boxes(
+    pictures: Sequence[Array], rows: Tensor, epoch: int, transform: EvalTransform, augment: "Augment | None"
+) -> list[Box]:
+    """Return the box of each picture: drawn for (epoch, row) in training, the central one in evaluation."""
+    if augment is None or augment.box is None:
+        return [transform.central_box((picture.shape[0], picture.shape[1])) for picture in pictures]
+    sizes = torch.from_numpy(np.array([picture.shape[:2] for picture in pictures], np.int64))
+    boxes: list[Box] = [
+        (top, left, down, across) for top, left, down, across in augment.boxes(sizes, epoch, rows).tolist()
+    ]
+    return boxes
+
+
+class Cutter:
+    """Cuts the boxes of a split's batches out of whole pictures: rows (B,) and an epoch -> pixels (B, h, w, C).
+
+    With `finish`, `ahead` gives images (B, C, h, w) float32: it is called in the threads with some pixels, their rows,
+    the epoch and the memory (b, h, w, C) that the result is written to. Each picture's result depends on nothing but
+    (epoch, row), so it is the same for any number of threads, and in a batch that is made alone."""
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        transform: EvalTransform,
+        augment: "Augment | None",
+        *,
+        finish: Finish | None = None,
+        pinned: bool = False,
+    ) -> None:
+        self._pictures, self._transform, self._augment = pictures, transform, augment
+        self._finish, self._pinned = finish, pinned
+
+    def read(self, rows: Tensor, epoch: int) -> Tensor:
+        """Cut one batch in this thread; nothing is finished."""
+        made = self._empty(len(rows), self._dtype)
+        self._cut(made, rows, epoch)
+        return made
+
+    def ahead(self, batches: Iterable[Tensor], epoch: int) -> Generator[Tensor, None, None]:
+        """Yield the result of each batch of rows; the next is made meanwhile. No thread is left when this is closed."""
+        with thread_pool(torch.get_num_threads()) as pool:
+            waiting: tuple[Tensor, list[Future[None]]] | None = None
+            for rows in batches:
+                begun = self._begin(pool, rows, epoch)
+                if waiting is not None:
+                    yield self._wait(*waiting)
+                waiting = begun
+            if waiting is not None:
+                yield self._wait(*waiting)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.uint8 if self._pictures.values.dtype == np.uint8 else torch.float32
+
+    def _empty(self, num_images: int, dtype: torch.dtype) -> Tensor:
+        shape = (num_images, *self._transform.image_size, self._transform.channels)
+        return torch.empty(shape, dtype=dtype, pin_memory=self._pinned)
+
+    def _cut(self, made: Tensor, rows: Tensor, epoch: int) -> None:
+        pictures = [self._pictures[row] for row in rows.tolist()]
+        cut_into(made, pictures, choose_boxes(pictures, rows, epoch, self._transform, self._augment))
+
+    def _begin(self, pool: ThreadPoolExecutor, rows: Tensor, epoch: int) -> tuple[Tensor, list[Future[None]]]:
+        made = self._empty(len(rows), self._dtype if self._finish is None else torch.float32)
+        together = max(2, min(_MOST_TOGETHER, -(-len(rows) // torch.get_num_threads())))
+        parts = zip(torch.split(made, together), torch.split(rows, together), strict=True)
+        return made, [pool.submit(self._make, part, some, epoch) for part, some in parts]
+
+    def _make(self, made: Tensor, rows: Tensor, epoch: int) -> None:
+        with torch.inference_mode(made.is_inference()):  # a thread's own mode is not that of who asked for the batch
+            if self._finish is None:
+                self._cut(made, rows, epoch)
+            else:
+                self._finish(self.read(rows, epoch), rows, epoch, made)
+
+    def _wait(self, made: Tensor, parts: list[Future[None]]) -> Tensor:
+        for part in parts:
+            part.result()
+        return made if self._finish is None else made.permute(0, 3, 1, 2)
+
+
+@contextmanager
+def thread_pool(num_threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Open a pool whose threads compute alone; it is closed, and what was not begun is dropped, in any case.
+
+    A thread of torch's would otherwise start threads of its own for every operation: 2 × 2 on two cores, which wait
+    for each other busily."""
+    started = Barrier(num_threads + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        started.wait()
+
+    own = torch.get_num_threads()
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="netwright-pictures")
+    try:
+        for _ in range(num_threads):
+            pool.submit(begin)
+        started.wait()
+        torch.set_num_threads(own)  # the number belongs to a thread, and that of the last call to threads begun later
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
