@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import netwright
@@ -99,3 +100,26 @@ def test_the_names_that_type_checkers_read_are_those_of_the_table() -> None:
 def test_an_absent_name_of_the_package_says_what_was_meant() -> None:
     with pytest.raises(AttributeError, match=r'\'trian\' \(did you mean "train"\?\)'):
         _ = netwright.trian
+
+
+FIRST_STEP = """
+import sys
+import netwright as nw
+from netwright.workflows.sitting import Watcher
+
+def step(self, *arguments):
+    late = {"torch._dynamo", "torch._inductor", "matplotlib", "scipy", "sklearn", "torchvision", "pandas"}
+    print("loaded:", *sorted(late & set(sys.modules)), file=sys.stderr)
+    sys.exit(0)
+
+Watcher.step = step
+nw.train("some.npz", model="mlp", epochs=1, quiet=True, runtime={"device": "cpu", "threads": 1})
+"""
+
+
+def test_nothing_is_loaded_before_the_first_step_that_it_does_not_need(tmp_path: Path) -> None:
+    """torch's compiler takes 1.8 s of processor time, which its optimizers load by themselves; plots and scipy 0.6."""
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "some.npz", x=pixels, y=np.arange(100) % 2)
+    done = python("-c", FIRST_STEP, cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == "loaded:", done.stderr

@@ -125,3 +125,15 @@ def test_a_group_without_parameters_is_refused() -> None:
         build_optimizer(
             named("adam", groups=[{"parameters": "haed.*"}]), nn.Linear(2, 3).named_parameters(), kernel="plain"
         )
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_without_the_compiler_the_updates_are_torchs_own_bit_for_bit(name: str) -> None:
+    kind, arguments = REFERENCES[name]
+    for kernel in kernels(named(name), CPU):
+        how = {"fused": True} if kernel == "fused" else {"foreach": kernel == "foreach"}
+        weights = [nn.Parameter(torch.linspace(-2, 2, 300)) for _ in range(2)]
+        theirs = steps(kind([weights[0]], **arguments, **how), weights[0])
+        ours = build_optimizer(named(name, **arguments), [("weight", weights[1])], kernel=kernel)
+        assert torch.equal(steps(ours, weights[1]), theirs)
+        assert not weights[1].grad_fn and torch.is_grad_enabled()

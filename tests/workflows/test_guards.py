@@ -108,7 +108,7 @@ def test_a_look_is_recorded_before_anything_else_can_fail(run: nw.Run, monkeypat
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the plot failed")
 
-    monkeypatch.setattr("netwright.workflows.evaluate.plot_confusion", fail)
+    monkeypatch.setattr("netwright.report.confusion.plot_confusion", fail)
     with pytest.raises(RuntimeError, match="the plot failed"):
         run.evaluate("test")
     monkeypatch.undo()

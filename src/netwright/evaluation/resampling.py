@@ -6,10 +6,10 @@ Source: B. Efron and R. Tibshirani, "An introduction to the bootstrap" (1993), c
 `benchmarks/coverage.py` counts how often the truth is inside.
 """
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
-from scipy.special import expit, logit, ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -17,13 +17,15 @@ Interval = list[float]
 
 RESAMPLES = 1000
 _CHUNK_NUMBERS = 4_000_000  # 32 MB of weights at a time
-_Z = float(ndtri(0.975))
+_Z = NormalDist().inv_cdf(0.975)
 
 
 def resampled_counts(confusion: Ints, seed: int = 0, resamples: int = RESAMPLES) -> tuple[Floats, Floats, Floats]:
     """Resample the images of a confusion matrix (K, K): how many are of a class, taken for it, and both, (B, K) each.
 
     Drawing N images with replacement is drawing a multinomial over the cells; only those that hold any are drawn."""
+    from scipy.sparse import csr_array  # 0.2 s to load, which no training waits for before its first step
+
     num_classes = len(confusion)
     cells = np.flatnonzero(confusion)
     total = int(confusion.sum())
@@ -65,6 +67,8 @@ def bca(values: Floats, estimate: float, influences: Floats) -> Interval:
 
     Losses are skewed: a few images have most of it. Source: B. Efron, "Better bootstrap confidence intervals",
     JASA 82 (1987)."""
+    from scipy.special import ndtr, ndtri
+
     spread = float((influences**2).sum())
     if not spread:
         return [estimate, estimate]
@@ -81,6 +85,8 @@ def by_influences(estimate: float, influences: Floats) -> Interval | None:
 
     None where nothing varies (every image ordered rightly). Source: the infinitesimal jackknife, L. Jaeckel (1972) and
     B. Efron, "Nonparametric estimates of standard error", Biometrika 68 (1981)."""
+    from scipy.special import expit, logit
+
     error = float(np.sqrt((influences**2).sum())) / len(influences)
     if not 0 < estimate < 1 or error < 1e-12:
         return None

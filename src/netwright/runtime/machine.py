@@ -12,6 +12,7 @@ import torch
 
 from netwright.config.recipe import Runtime
 from netwright.errors import MachineError
+from netwright.runtime.allocator import keep_large_blocks
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,10 @@ def _set_deterministic(wanted: bool) -> None:
 
 @contextmanager
 def applied(machine: Machine) -> Iterator[None]:
-    """Apply threads and determinism, and put them and torch's random state back at the end."""
+    """Apply threads and determinism, and put them and torch's random state back at the end.
+
+    Big blocks stay with the process from here on, see `keep_large_blocks`: it helps also after torch was loaded."""
+    keep_large_blocks()
     old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     old_benchmark, old_tf32 = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
     old_conv_tf32 = torch.backends.cudnn.allow_tf32

@@ -19,6 +19,7 @@ from netwright.config.optimization import (
 )
 from netwright.config.optimization import Muon as MuonArguments
 from netwright.errors import RecipeError, listed
+from netwright.training.eager import without_compiler
 from netwright.training.muon import Muon
 
 Kernel = Literal["plain", "foreach", "fused"]
@@ -91,7 +92,7 @@ def build_optimizer(
     # both said: torch takes foreach by itself on CUDA where neither is, and refuses both at once
     arguments |= {"fused": True} if kernel == "fused" else {"foreach": kernel == "foreach"}
     given = [{"params": [parameter for _, parameter in rest]}] if rest else []
-    return OPTIMIZER_CLASSES[type(optimizer)]([*given, *groups], **arguments)
+    return without_compiler(OPTIMIZER_CLASSES[type(optimizer)], [*given, *groups], arguments)
 
 
 def _grouped(groups: Sequence[Group], trainable: Sequence[Named]) -> tuple[list[Named], list[dict[str, Any]]]:

@@ -30,7 +30,8 @@ class Rehearsal:
             outputs = self._model(machine.arrange(batch.images))
         self._plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        for parameter in self._model.parameters():  # zero_grad() loads torch's compiler, 1.8 s of a processor's time
+            parameter.grad = None
         machine.synchronize()
 
 

@@ -21,8 +21,6 @@ from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.files.atomic import write_json
 from netwright.files.hashing import sha256_file
-from netwright.report.confusion import plot_confusion
-from netwright.report.reliability import plot_reliability
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, machine_for_predictions
@@ -158,6 +156,10 @@ def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> Pr
 
 def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData) -> str:
     """Write the metrics and the confusion matrix into the run; return the picture's path."""
+    # matplotlib takes 0.4 s to load, and is not needed before the first step of a training
+    from netwright.report.confusion import plot_confusion
+    from netwright.report.reliability import plot_reliability
+
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
     if split == "val" and "baselines" in known.get("val", {}):
         metrics["baselines"] = known["val"]["baselines"]  # with the neighbours, which need train's pixels

@@ -11,7 +11,6 @@ from netwright.config.recipe import Runtime
 from netwright.data.discover import image_files
 from netwright.deployment.predictor import Prediction, Predictor, load_predictor
 from netwright.errors import DataError
-from netwright.report.predictions import plot_predictions
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
@@ -89,6 +88,8 @@ def _plot(
     predictor: Predictor, sources: Sequence[Any], answers: Sequence[Prediction], top: int | None, path: Path
 ) -> None:
     """Draw the first readable images as the network sees them, before normalisation."""
+    from netwright.report.predictions import plot_predictions  # loads matplotlib: 0.4 s
+
     shown = [place for place, answer in enumerate(answers) if answer.error is None][:MOST_PLOTTED]
     if not shown:
         raise DataError("no image could be read, so there is nothing to plot")

@@ -10,9 +10,6 @@ from netwright.evaluation.calibration import fit_temperature
 from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.outputs import run_network
 from netwright.files.atomic import write_json
-from netwright.report.confusion import plot_confusion
-from netwright.report.curves import plot_curves
-from netwright.report.reliability import plot_reliability
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
@@ -92,6 +89,11 @@ def draw_plots(
 ) -> None:
     """Draw the curves, and, where there is a val split, its confusion matrix and reliability."""
     folder.plots.mkdir(exist_ok=True)
+    # matplotlib takes 0.4 s to load, and is not needed before the first step
+    from netwright.report.confusion import plot_confusion
+    from netwright.report.curves import plot_curves
+    from netwright.report.reliability import plot_reliability
+
     plot_curves(state.history, folder.plots / "curves.png", best_epoch=best_epoch, title=folder.path.name)
     if "val" in metrics:
         plot_confusion(

@@ -7,7 +7,6 @@ from torch import nn
 
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError
-from netwright.report.notebook import history_html
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import Record, best_record, read_history
 from netwright.workflows.evaluate import evaluate_run
@@ -91,6 +90,8 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _repr_html_(self) -> str:
+        from netwright.report.notebook import history_html  # loads matplotlib: 0.4 s
+
         metrics = self.metrics if self.folder.metrics.exists() else {}
         return history_html(self.history, metrics, str(self.path), best_epoch=self.best_epoch)
 
