@@ -131,6 +131,8 @@ def no_plots() -> Iterator[None]:
     """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
-        for room, name in (("confusion", "plot_confusion"), ("reliability", "plot_reliability")):
+        names = {"confusion": "plot_confusion", "reliability": "plot_reliability"}
+        names |= {"examples": "plot_examples", "shifts": "plot_shifts"}
+        for room, name in names.items():
             patch.setattr(f"netwright.report.{room}.{name}", lambda *arguments, **named: None)
         yield

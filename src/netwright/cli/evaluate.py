@@ -10,6 +10,7 @@ from netwright.cli.text import accuracy, number, percent, print_json, table, wit
 from netwright.cli.train import has_test_split
 
 MOST_CLASSES = 30
+MOST_SUSPECTS = 5
 
 
 @click.command("evaluate", short_help="Judge a run: on its val or test split, or on new labelled data.")
@@ -17,8 +18,11 @@ MOST_CLASSES = 30
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", help="Which split. [val]")
 @click.option("--data", "data", metavar="OTHER", help="Judge on these labelled images of the same classes instead.")
 @click.option("--data-root", metavar="DIR", help="Where named data sets already lie; read, never written.")
+@click.option("--shifts", is_flag=True, help="Also judge on images moved by 1 to 4 pixels (17 more passes).")
 @output_options
-def command(run: str, split: str, data: str | None, data_root: str | None, as_json: bool, quiet: bool) -> None:
+def command(
+    run: str, split: str, data: str | None, data_root: str | None, shifts: bool, as_json: bool, quiet: bool
+) -> None:
     """Judge RUN (a run folder or its name) with the weights of its best epoch.
 
     Every look at a test split is recorded: judge on val as often as needed, on test once the choice is made.
@@ -27,7 +31,7 @@ def command(run: str, split: str, data: str | None, data_root: str | None, as_js
 
     remember_run(run)
     with work(as_json):
-        result = evaluate(run, split=split, data=data, data_root=data_root)
+        result = evaluate(run, split=split, data=data, data_root=data_root, shifts=shifts)
     print_json(result) if as_json else click.echo(report(result, data))
 
 
@@ -38,6 +42,10 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(_rows(metrics))]
     if metrics.get("per_class"):
         parts += ["", _per_class(metrics["per_class"])]
+    if metrics.get("shifts"):
+        parts += ["", _shifts(metrics["shifts"])]
+    if (metrics.get("suspects") or {}).get("images"):
+        parts += ["", _suspects(metrics["suspects"])]
     if result.get("plot"):
         parts += ["", f"confusion matrix: {result['plot']}"]
     return "\n".join([*parts, "", _last_line(result, data)])
@@ -94,6 +102,23 @@ def _per_class(records: list[dict[str, Any]]) -> str:
         for record in shown
     ]
     return table(rows, ("class", "precision", "recall", "F1", "n"), right=(1, 2, 3, 4)) + note
+
+
+def _shifts(found: Mapping[str, Any]) -> str:
+    """Accuracy by how far the images were moved."""
+    rows = [(each["pixels"], with_interval(percent, each["accuracy"], each["interval"])) for each in found["shifts"]]
+    return table(rows, ("moved by", "accuracy, mean of left, right, up, down"), right=(0,))
+
+
+def _suspects(found: Mapping[str, Any]) -> str:
+    """The images whose label may be wrong, five of them."""
+    rows = [
+        (each["source"], each["label"], f"{each['looks_like']} ({percent(each['probability'])})")
+        for each in found["images"][:MOST_SUSPECTS]
+    ]
+    more = found["num_suspects"] - len(rows)
+    note = f"\nand {more} more: --json, or the plots" if more else ""
+    return f"look at these, about half of such labels are wrong:\n{table(rows, ('image', 'label', 'looks like'))}{note}"
 
 
 def _score(value: float | None) -> str:

@@ -102,7 +102,10 @@ def ece_interval(gaps: Floats, resampled: Floats) -> Interval:
     quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.025, 0.975]) for m in multiples])
     low = np.interp(seen, quantiles[:, 1], multiples, left=0.0)
     high = np.interp(seen, quantiles[:, 0], multiples, left=0.0)
-    return [float(min(low, 1.0) * seen), float(max(high, 1.0) * seen)]  # what was seen is always inside
+    # What was seen is always inside. The upper end is not below the plain percentile's either: with it 96 to 98 of 100
+    # intervals hold the truth, without it 90 to 97, by population.
+    most = float(np.quantile(np.abs(resampled).sum(axis=1), 0.975))
+    return [float(min(low, 1.0) * seen), max(float(max(high, 1.0) * seen), most)]
 
 
 def _bins(bins: npt.NDArray[Any], confidence: Floats, right: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:

@@ -10,10 +10,14 @@ from netwright.data.fingerprint import sample_digests
 from netwright.data.prepare import PreparedData
 from netwright.evaluation.metrics import classification_metrics
 from netwright.evaluation.outputs import Outputs
+from netwright.evaluation.suspects import suspects
 from netwright.files.hashing import sha256_file
 from netwright.runs.folder import RunFolder
 from netwright.runs.outputs import StoredOutputs, save_outputs
 from netwright.tasks.classification import Classification, sample_losses
+from netwright.tasks.temperature import tempered
+
+MOST_SUSPECTS = 50
 
 
 def measure(
@@ -61,3 +65,22 @@ def keep_outputs(folder: RunFolder, split: str, outputs: Outputs, prepared: Prep
         about=about,
     )
     save_outputs(folder.outputs_of(split), stored)
+
+
+def suspect_images(outputs: Outputs, prepared: PreparedData, temperature: float | None) -> dict[str, Any]:
+    """Return how many images look as if their label were wrong, and the 50 most suspect by name."""
+    scores, targets = outputs.log_probabilities.numpy(), outputs.targets.numpy()
+    found = suspects(np.exp(tempered(scores, temperature)), targets)
+    labelled, rows = prepared.labelled, outputs.rows.numpy()
+    images = [
+        {
+            "source": str(labelled.sample_names[int(rows[each["place"]])]),
+            "row": int(rows[each["place"]]),
+            "label": labelled.class_names[each["target"]],
+            "looks_like": labelled.class_names[each["looks_like"]],
+            "label_probability": each["label_probability"],
+            "probability": each["probability"],
+        }
+        for each in found[:MOST_SUSPECTS]
+    ]
+    return {"num_suspects": len(found), "images": images}

@@ -16,7 +16,7 @@ from netwright.tasks.classification import Classification
 from netwright.training.fit import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import count_classes
-from netwright.workflows.judging import keep_outputs, measure
+from netwright.workflows.judging import keep_outputs, measure, suspect_images
 
 
 def write_results(
@@ -38,6 +38,7 @@ def write_results(
         criterion = plan.recipe.criterion
         metrics["val"] = measure(outputs, task, criterion, counts, temperature=temperature, fitted_here=True)
         metrics["val"]["baselines"] = baselines(prepared, "val", counts)
+        metrics["val"]["suspects"] = suspect_images(outputs, prepared, temperature)
         metrics["val"]["views"] = NUM_VIEWS[views]
     labelled = prepared.labelled
     bundle = Bundle(
