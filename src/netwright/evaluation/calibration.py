@@ -53,8 +53,8 @@ def cross_fitted(log_probabilities: Floats, targets: Ints) -> Floats:
     return result
 
 
-def calibration(log_probabilities: Floats, targets: Ints) -> dict[str, Any]:
-    """Return `ece`, `brier` and `log_loss` with intervals, and the `bins` of the reliability diagram.
+def calibration(log_probabilities: Floats, targets: Ints, *, with_intervals: bool = True) -> dict[str, Any]:
+    """Return `ece`, `brier` and `log_loss`, their `intervals` if wanted, and the `bins` of the reliability diagram.
 
     `log_probabilities` (N, K) are of what is shown to people. The expected calibration error is the mean over images of
     |accuracy - mean confidence| of their bin, 15 of equal width, confidence being the likeliest class's probability
@@ -74,12 +74,13 @@ def calibration(log_probabilities: Floats, targets: Ints) -> dict[str, Any]:
     squares = (probabilities**2).sum(axis=1) - 2 * probabilities[place, targets] + 1
     columns = np.column_stack([losses, squares, gaps])
     means = columns.mean(axis=0)
-    resampled = resampled_means(columns)
-    intervals = {
-        name: bca(resampled[:, number], float(means[number]), columns[:, number] - means[number])
-        for number, name in enumerate(("log_loss", "brier"))
-    }
-    intervals["ece"] = ece_interval(means[2:], resampled[:, 2:])
+    intervals: dict[str, Interval] = {}
+    if with_intervals:
+        resampled = resampled_means(columns)
+        for number, name in enumerate(("log_loss", "brier")):
+            influences = columns[:, number] - means[number]
+            intervals[name] = bca(resampled[:, number], float(means[number]), influences)
+        intervals["ece"] = ece_interval(means[2:], resampled[:, 2:])
     return {
         "ece": float(np.abs(means[2:]).sum()),
         "brier": float(means[1]),

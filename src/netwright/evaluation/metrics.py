@@ -120,9 +120,9 @@ def _calibration(
     scores: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], temperature: float | None, fitted_here: bool
 ) -> dict[str, Any]:
     """Return the calibration of what is shown, and, where there is a temperature, `before` it."""
-    before = calibration(scores, targets)
     if temperature is None:
-        return {"temperature": None, "how": "the network's own probabilities", **before}
+        return {"temperature": None, "how": "the network's own probabilities", **calibration(scores, targets)}
+    before = calibration(scores, targets, with_intervals=False)  # a second bootstrap would take as long as the first
     shown = cross_fitted(scores, targets) if fitted_here else tempered(scores, temperature)
     how = "5-fold cross-fitted: each fifth under the temperature of the others" if fitted_here else "fitted on val"
     return {"temperature": temperature, "how": how, **calibration(shown, targets), "before": before}
