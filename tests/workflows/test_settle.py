@@ -87,6 +87,12 @@ def test_a_run_of_little_time_or_few_steps_has_no_trial(stage: Stage, tmp_path: 
     assert chosen(run) == PLAIN and told(run) is None and stage.steps == 4  # those of the estimate
 
 
+def test_one_long_step_is_enough_for_the_estimate(stage: Stage, tmp_path: Path) -> None:
+    stage.tilt = 3  # 4.7 s
+    run = train(tmp_path / "run", epochs=10)
+    assert chosen(run) == PLAIN and told(run) is None and stage.steps == 1
+
+
 def test_the_next_run_of_the_kind_needs_no_trial(stage: Stage, tmp_path: Path) -> None:
     train(tmp_path / "first")
     stage.steps = 0
