@@ -21,9 +21,9 @@ def estimate_seconds(
 ) -> float | None:
     """Return the seconds that all epochs will take, validation counted as a third of a step's work a batch.
 
-    Runs one step to warm up and three to time, on copies: the run itself is left untouched. Steps are of the last epoch,
-    whose images are largest, and fewer when they take a second. None for a network or an optimizer that can't be copied
-    safely."""
+    Runs one step to warm up and three to time, fewer where they take seconds, on copies: the run itself is left
+    untouched. They are of the last epoch, whose images are largest. None for a network or an optimizer that can't be
+    copied safely."""
     if isinstance(plan.recipe.optimizer, CustomOptimizer):  # it may hold on to the run's own network
         return None
     try:
