@@ -16,7 +16,7 @@ MOST_SIZES = 4
 
 @click.command("data", short_help="Look at a data set before training on it.")
 @click.argument("source", metavar="DATA")
-@recipe_options("classes", "image_size", "data_root", "on_bad_image")
+@recipe_options("classes", "image_size", "data_root", "on_bad_image", "group_by")
 @click.option(
     "--grid",
     "--plot",
@@ -60,6 +60,7 @@ def report(found: Mapping[str, Any], train: str) -> str:
     parts = [f"{found['name']}\n", table(rows), "", _classes(found)]
     parts += ["", *(f"warning: {text}" for text in found["warnings"])] if found["warnings"] else []
     parts += ["", *(f"note: {text}" for text in found["notices"])] if found["notices"] else []
+    parts += ["", *(f"leaks: {text}" for text in found["leaks"].get("said", []))]
     picture = found.get("plot")
     parts += ["", f"examples: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png"]
     return "\n".join([*parts, f"next: {train}"])

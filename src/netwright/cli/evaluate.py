@@ -63,8 +63,18 @@ def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += [
         (label, with_interval(_score, metrics[key], ends.get(key))) for key, label in names.items() if key in metrics
     ]
-    rows[1:1] = _baselines(metrics.get("baselines") or {})
+    rows[1:1] = [*_leaks(metrics), *_baselines(metrics.get("baselines") or {})]
     return rows + _calibration(metrics.get("calibration") or {})
+
+
+def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The accuracy on images without a twin in train, where some have one; how many leaks were allowed."""
+    rows = []
+    if "without_twins" in metrics:
+        rows.append(("  without twins", f"{accuracy(metrics['without_twins'])}: no twin of theirs is in train or val"))
+    if metrics.get("leaks_allowed"):
+        rows.append(("  leaks allowed", f"{metrics['leaks_allowed']:,}: images (or groups) that two splits share"))
+    return rows
 
 
 def _baselines(found: Mapping[str, Any]) -> list[tuple[str, str]]:

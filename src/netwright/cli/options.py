@@ -36,6 +36,8 @@ SHORT_OPTIONS = {
     "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
     "data_root": Short("DIR", "Where named data sets already lie; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
+    "group_by": Short("REGEX|KEY", "Keep images together: a regex with one (group) on paths, or a key of the .npz."),
+    "allow_leaks": Short("", "Train although given splits share images; every result says so.", "flag"),
     "device": Short("NAME", "auto (default), cpu, cuda, cuda:1 or mps."),
     "precision": Short("NAME", "auto (default), fp32 or bf16."),
     "threads": Short("N", "Processor threads.", "value"),

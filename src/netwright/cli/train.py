@@ -147,6 +147,8 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
     for split, of_split in metrics.items():
         loss = f", loss {number(of_split['loss'])}" if of_split.get("loss") is not None else ""
         rows.append((f"{split} accuracy", f"{accuracy(of_split)}{loss}"))
+    if "leaks_allowed" in result:
+        rows.append(("leaks allowed", f"{result['leaks_allowed']:,}: images (or groups) that two splits share"))
     rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]
     text = "\n" + table(rows)
     if result.get("diagnosis"):

@@ -27,6 +27,8 @@ SHORT_NAMES = {
     "image_size": "data.image_size",
     "value_range": "data.value_range",
     "on_bad_image": "data.on_bad_image",
+    "group_by": "data.group_by",
+    "allow_leaks": "data.allow_leaks",
     "device": "runtime.device",
     "precision": "runtime.precision",
     "threads": "runtime.threads",

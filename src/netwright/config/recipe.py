@@ -47,7 +47,10 @@ class Data(Section, frozen=True, kw_only=True):
     `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
     keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width);
     `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black,
-    white); `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed."""
+    white); `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed.
+    `group_by` keeps images together that belong together (patient, video, plate): a regex with one capturing group,
+    searched in the path of each file, or the key of an `.npz` with one value an image. `allow_leaks` trains although
+    given splits have equal images or groups in common, and says so in every result."""
 
     source: str = "digits"
     root: str | None = None
@@ -57,14 +60,13 @@ class Data(Section, frozen=True, kw_only=True):
     value_range: tuple[float, ...] | None = None
     on_bad_image: Literal["fail", "skip"] = "fail"
     group_by: str | None = None
+    allow_leaks: bool = False
 
     def check(self, where: str) -> None:
         if isinstance(self.image_size, tuple) and len(self.image_size) != 2:
             raise RecipeError(
                 f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
             )
-        if self.group_by is not None:
-            raise RecipeError(f"`{where}.group_by` is {self.group_by!r}; groups can't be kept together yet: omit it")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             raise RecipeError(f"`{where}.classes` names a class twice: {listed(self.classes)}; name each once")
         if self.classes is not None and len(self.classes) < 2:

@@ -82,7 +82,7 @@ class LabelledData:
     """N images with targets (N,) int64 into `class_names`, and the splits that they came in.
 
     `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
-    ("train/cats/1.jpg") and positions for arrays ("train/12").
+    ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together.
     """
 
     name: str
@@ -92,6 +92,7 @@ class LabelledData:
     sample_names: Sequence[str]
     given: dict[str, Rows]
     notices: tuple[str, ...] = ()
+    groups: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

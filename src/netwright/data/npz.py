@@ -3,12 +3,14 @@
 import re
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from netwright.data.arrays import ValueRange, assemble_arrays, check_pixels, check_targets, name_classes
-from netwright.data.labelled import SPLITS, Array, LabelledData
+from netwright.data.groups import number_groups
+from netwright.data.labelled import SPLITS, Array, LabelledData, Rows
 from netwright.errors import DataError, listed
 
 _STYLES = (
@@ -21,9 +23,17 @@ _NAMES = ("classes", "class_names")
 
 
 def open_npz(
-    path: Path, value_range: ValueRange | None, name: str | None = None, *, training: bool = True
+    path: Path,
+    value_range: ValueRange | None,
+    name: str | None = None,
+    *,
+    training: bool = True,
+    group_by: str | None = None,
 ) -> LabelledData:
     """Read and check an `.npz`; unknown arrays are left out with a notice.
+
+    `group_by` is the key of an array with one value an image: "patient", or "patient_train" and "patient_test" (or
+    "train_patient", …) where the images come in splits.
 
     Raises DataError for a damaged file, missing arrays, wrong shapes, dtypes, values or targets.
     """
@@ -32,7 +42,9 @@ def open_npz(
             style = _find_style(archive.files, path, training)
             arrays = {key: archive[key] for keys in style.values() for key in keys}
             names = next((archive[key] for key in _NAMES if key in archive.files), None)
-            unknown = [key for key in archive.files if key not in arrays and key not in _NAMES]
+            columns = {split: archive[key] for split, key in _columns(archive.files, style, group_by, path).items()}
+            used = {*arrays, *_NAMES, *_columns(archive.files, style, group_by, path).values()}
+            unknown = [key for key in archive.files if key not in used]
     except (
         OSError,
         ValueError,
@@ -51,7 +63,34 @@ def open_npz(
     }
     class_names, targets = name_classes(labels, _read_names(names, path), path.name)
     parts = {split: (pixels[split], targets[split]) for split in style}
-    return assemble_arrays(name or path.stem, parts, class_names, value_range, notices)
+    labelled = assemble_arrays(name or path.stem, parts, class_names, value_range, notices)
+    return labelled if not columns else replace(labelled, groups=_groups(columns, labelled, path))
+
+
+def _columns(keys: list[str], style: dict[str, tuple[str, str]], group_by: str | None, path: Path) -> dict[str, str]:
+    """Return the key of each split's groups. Raises DataError when there is none."""
+    if group_by is None:
+        return {}
+    found = {}
+    for split in style:
+        names = [group_by] if split == "all" else [f"{group_by}_{split}", f"{split}_{group_by}"]
+        present = [key for key in names if key in keys]
+        if not present:
+            raise DataError(
+                f"`data.group_by` is {group_by!r} and {path} has no array {' or '.join(names)}; it has {listed(keys)}"
+            )
+        found[split] = present[0]
+    return found
+
+
+def _groups(columns: dict[str, Array], labelled: LabelledData, path: Path) -> Rows:
+    for split, column in columns.items():
+        if column.shape != labelled.given[split].shape:
+            raise DataError(
+                f"{path}: the groups of {split} have shape {column.shape}; expected {labelled.given[split].shape}, one "
+                "value an image"
+            )
+    return number_groups(np.concatenate([columns[split] for split in labelled.given]))
 
 
 def _find_style(keys: list[str], path: Path, training: bool) -> dict[str, tuple[str, str]]:

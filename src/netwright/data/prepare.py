@@ -1,8 +1,9 @@
 """From labelled data and rows to what training reads: the decoded store and the evaluation transform."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,7 +30,8 @@ DEFAULT_SIZE = 224
 class PreparedData:
     """Data ready to be batched. `input_shape` is the network's input, (C, h, w); `custom` the user's own transform.
 
-    `workers` processes read the user's own data set, where its items are read anew in every epoch."""
+    `workers` processes read the user's own data set, where its items are read anew in every epoch; `leaks` is what the
+    gate found (`leaks.gate.pass_gate`)."""
 
     labelled: LabelledData
     rows: dict[str, Rows]
@@ -40,6 +42,7 @@ class PreparedData:
     input_shape: tuple[int, int, int]
     custom: CustomTransform | None = field(default=None)
     workers: int = 0
+    leaks: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(

@@ -8,6 +8,7 @@ from netwright.config.recipe import Data
 from netwright.data.discover import as_path, describe_source
 from netwright.data.folders import open_folder
 from netwright.data.given import open_given
+from netwright.data.groups import with_groups
 from netwright.data.labelled import LabelledData, Rows
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
@@ -20,7 +21,7 @@ def open_data(data: Data, given: object | None = None, *, training: bool = True)
     `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
     Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
-    labelled = _keep_classes(_open(data, given, training), data.classes)
+    labelled = _keep_classes(with_groups(_open(data, given, training), data.group_by), data.classes)
     return _check_training_classes(labelled) if training else labelled
 
 
@@ -37,7 +38,7 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
         return open_named(data.source, data.root)
     path = as_path(data.source)
     if kind == "npz":
-        return open_npz(path, value_range, training=training)
+        return open_npz(path, value_range, training=training, group_by=data.group_by)
     return open_folder(path, value_range, training=training)
 
 
@@ -65,6 +66,7 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
         targets=targets[rows],
         sample_names=[labelled.sample_names[int(row)] for row in rows],
         given=_given_after(labelled.given, rows, len(labelled)),
+        groups=None if labelled.groups is None else labelled.groups[rows],
     )
 
 

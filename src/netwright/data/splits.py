@@ -10,14 +10,17 @@ from netwright.config.recipe import Split
 from netwright.data.discover import as_path
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
+from netwright.data.tied_sets import check_trained, place_sets
 from netwright.errors import DataError, RecipeError, listed
 
 VAL_OF_TRAIN = 0.1
 LONE_VAL, LONE_TEST = 0.15, 0.15
 
 
-def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
+def split_rows(labelled: LabelledData, split: Split, tied: Rows | None = None) -> dict[str, Rows]:
     """Return the rows (int64, ascending) of "train", and of "val" and "test" where there are some.
+
+    `tied` (N,) is a number of each row: rows with the same one are not torn apart by cutting.
 
     Given splits are respected; what is missing is cut from train (see `config.recipe.Split`), stratified by class.
     Raises DataError when a class has too few images to be cut, or the manifest does not fit the data."""
@@ -32,7 +35,7 @@ def split_rows(labelled: LabelledData, split: Split) -> dict[str, Rows]:
             f"`split.val` is {fractions['val']} and `split.test` is {fractions['test']}: together they leave nothing "
             "to train on; lower one of them"
         )
-    cut = cut_rows(labelled.targets, whole, fractions, split.seed, labelled.class_names)
+    cut = cut_rows(labelled.targets, whole, fractions, split.seed, labelled.class_names, tied)
     rows = {**rows, **cut}
     _assert_disjoint(rows, labelled)
     return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
@@ -55,11 +58,18 @@ def cut_fractions(labelled: LabelledData, split: Split) -> dict[str, float]:
 
 
 def cut_rows(
-    targets: Rows, whole: Rows, fractions: dict[str, float], seed: int, class_names: tuple[str, ...]
+    targets: Rows,
+    whole: Rows,
+    fractions: dict[str, float],
+    seed: int,
+    class_names: tuple[str, ...],
+    tied: Rows | None = None,
 ) -> dict[str, Rows]:
     """Cut `whole` into test, val and train rows: each class is shared out by largest remainder, then drawn by seed.
 
-    Every class keeps at least one row in train. Raises DataError for a class with one image when anything is cut."""
+    Tied rows are given out first, set by set (`tied_sets.place_sets`); the others fill what they left open. Every class
+    keeps at least one row in train. Raises DataError for a class with one image when anything is cut, or with nothing
+    but tied rows that would all have to leave train."""
     if not any(fractions.values()):
         return {"train": np.sort(whole)}
     classes, counts = np.unique(targets[whole], return_counts=True)
@@ -69,14 +79,22 @@ def cut_rows(
         raise DataError(f"{what}: it can't be in train and in another split; add images or leave the class out")
     shares = {name: _largest_remainder(counts, fraction) for name, fraction in fractions.items()}
     _leave_one(shares, counts)
-    parts: dict[str, list[Rows]] = {name: [] for name in SPLITS}
+    placed = place_sets(targets, whole, tied, classes, shares, seed)
+    alone = whole if not placed else np.setdiff1d(whole, np.concatenate(list(placed.values())))
+    parts: dict[str, list[Rows]] = {name: [placed[name]] if name in placed else [] for name in SPLITS}
     for position, number in enumerate(classes):
-        own = np.sort(whole[targets[whole] == number])
+        own = np.sort(alone[targets[alone] == number])
         own = own[np.random.default_rng((seed, int(number))).permutation(len(own))]
-        test, val = int(shares["test"][position]), int(shares["val"][position])
+        done = {name: int((targets[part] == number).sum()) for name, part in placed.items()}
+        test, val = (max(0, int(shares[name][position]) - done.get(name, 0)) for name in ("test", "val"))
+        if done and not done["train"]:  # what is left is to reach for a row in train
+            test = min(test, max(0, len(own) - 1))
+            val = min(val, max(0, len(own) - 1 - test))
         for name, part in (("test", own[:test]), ("val", own[test : test + val]), ("train", own[test + val :])):
             parts[name].append(part)
     joined = {name: np.sort(np.concatenate(part)).astype(np.int64) for name, part in parts.items()}
+    if placed:
+        check_trained(targets, joined, classes, class_names)
     return {name: part for name, part in joined.items() if len(part)}
 
 

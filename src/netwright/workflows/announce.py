@@ -1,5 +1,9 @@
 """The summary before the first step: what will be trained on what, where, and about how long it will take."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
 from netwright.training.fit import Plan
@@ -21,6 +25,7 @@ def announce(
     console.say(f"data     {labelled.name}: {counts}; {height} × {width} {colour}, {len(labelled.class_names)} classes")
     for notice in labelled.notices:
         console.say(f"         {notice}")
+    say_leaks(console, prepared.leaks)
     _say_network(console, plan, state)
     _say_training(console, plan, state)
     about = f"; about {duration(settled.expected_seconds)}" if settled.expected_seconds is not None else ""
@@ -31,6 +36,15 @@ def announce(
         f", goes on in epoch {state.progress.epoch}" if state.progress.step and not state.progress.finished else ""
     )
     console.say(f"run      {folder.path}{going_on}")
+
+
+def say_leaks(console: Console, leaks: Mapping[str, Any]) -> None:
+    """Say what the leak gate found; as a warning what makes the results doubtful and nobody has published so."""
+    lines = said(leaks)
+    doubtful = bool(leaks) and leaks["splits"] == "given" and any(part["listed"] for part in leaks["across"])
+    for place, line in enumerate(lines):
+        tell = console.warn if doubtful and place == 0 else console.say
+        tell(f"{'leaks' if place == 0 else '':<8} {line}")
 
 
 def _say_network(console: Console, plan: Plan, state: TrainingState) -> None:

@@ -1,19 +1,22 @@
 """From a recipe to what the loop needs: data, plan, network and optimizer."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netwright.config.datasets import NAMED_SETS
 from netwright.config.fast import with_fast_preset
 from netwright.config.models import CustomModel
 from netwright.config.recipe import Recipe
 from netwright.data.augment import build_augmentation
 from netwright.data.augment.resolution import resized
 from netwright.data.batches import Batches
+from netwright.data.leaks.gate import Gated, pass_gate
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, split_rows
@@ -33,10 +36,26 @@ from netwright.workflows.own import Own
 WHITENING_IMAGES = 5000
 
 
-def open_prepared(recipe: Recipe, own: Own, say: Callable[[str], None] | None = None) -> PreparedData:
-    """Open, split and decode the data of a recipe; `say` hears what takes long."""
+def open_prepared(
+    recipe: Recipe,
+    own: Own,
+    say: Callable[[str], None] | None = None,
+    known_leaks: Mapping[str, Any] | None = None,
+    *,
+    refuse: bool = True,
+) -> PreparedData:
+    """Open, split and decode the data of a recipe; `say` hears what takes long.
+
+    The splits pass the leak gate, or have passed it when the run began: then `known_leaks` is what it found. Without
+    `refuse` leaks are found and nothing more."""
     labelled = open_data(recipe.data, own.data)
-    return prepare(labelled, split_rows(labelled, recipe.split), recipe, transform=own.transform, say=say)
+    if known_leaks is None:
+        published = own.data is None and recipe.data.source in NAMED_SETS
+        gated = pass_gate(labelled, recipe.split, recipe.data, published=published, refuse=refuse)
+    else:
+        gated = Gated(split_rows(labelled, recipe.split), dict(known_leaks))
+    prepared = prepare(labelled, gated.rows, recipe, transform=own.transform, say=say)
+    return dataclasses.replace(prepared, leaks=gated.leaks)
 
 
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:

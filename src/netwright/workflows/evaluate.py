@@ -17,6 +17,7 @@ from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import DataError, InputError, listed
 from netwright.evaluation.baselines import baselines
+from netwright.evaluation.intervals import wilson
 from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.evaluation.shifts import accuracy_under_shifts
@@ -72,6 +73,8 @@ def evaluate_run(
         outputs, metrics = judge(folder, own, recipe, prepared, predictor, rows_of, fitted_here=split == "val")
         if shifts:
             metrics["shifts"] = _shifts(recipe, prepared, predictor, rows_of)
+        if rows_of == split:
+            metrics |= _leaks_of(folder)
     result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
     if split == "test":  # first of all: a number that is seen is a look
         metrics["looks"] = _record(folder, prepared.split_fingerprints["test"], metrics, series)
@@ -128,7 +131,9 @@ def judge(
     *,
     fitted_here: bool,
 ) -> tuple[Outputs, dict[str, Any]]:
-    """Run the bundle's network over a split; balanced class weights are those of the run's train split."""
+    """Run the bundle's network over a split; balanced class weights are those of the run's train split.
+
+    Of test, `without_twins` says the same of the images that have no twin in train or val, where some have one."""
     machine = predictor.machine
     task = predictor.bundle.task
     counts = torch.tensor(list(read_json(folder.data)["counts"]["train"].values()))
@@ -141,7 +146,26 @@ def judge(
     metrics = measure(outputs, task, recipe.criterion, counts, temperature=temperature, fitted_here=fitted_here)
     metrics["baselines"] = baselines(prepared, split, counts)
     metrics["suspects"] = suspect_images(outputs, prepared, temperature)
+    metrics |= without_twins(outputs, prepared, split)
     return outputs, metrics | {"views": NUM_VIEWS[views]}
+
+
+def without_twins(outputs: Outputs, prepared: PreparedData, split: str) -> dict[str, Any]:
+    """Return the accuracy of test on images without a twin in train or val, where some have one."""
+    alone = ~np.isin(prepared.rows[split], prepared.leaks.get("test_with_twin", []))
+    if split != "test" or alone.all() or not alone.any():
+        return {}
+    right = (outputs.log_probabilities.numpy().argmax(1) == outputs.targets.numpy())[alone]
+    interval = list(wilson(int(right.sum()), len(right)))
+    return {
+        "without_twins": {"accuracy": float(right.mean()), "accuracy_interval": interval, "num_samples": len(right)}
+    }
+
+
+def _leaks_of(folder: RunFolder) -> dict[str, int]:
+    """Return how many leaks were allowed, where there are some: it is part of every result of the run."""
+    allowed = read_json(folder.data).get("leaks", {}).get("allowed", 0)
+    return {"leaks_allowed": allowed} if allowed else {}
 
 
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
@@ -158,13 +182,15 @@ def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor,
     rows = read_manifest(folder.split, labelled)
     if split not in rows:
         raise InputError(f"{folder.path} has no {split} split; it has: {listed(rows)}")
-    return prepare_like(labelled, {split: rows[split]}, predictor.transform, own.transform)
+    prepared = prepare_like(labelled, {split: rows[split]}, predictor.transform, own.transform)
+    return dataclasses.replace(prepared, leaks=read_json(folder.data).get("leaks", {}))
 
 
 def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:
     """Open other labelled data of the same classes, their test split or else all of them, as one split called test."""
     named = isinstance(data, (str, Path))
-    section = msgspec.structs.replace(recipe.data, classes=None, source=str(data) if named else recipe.data.source)
+    source = str(data) if named else recipe.data.source
+    section = msgspec.structs.replace(recipe.data, classes=None, group_by=None, source=source)
     labelled = as_classes(
         open_data(section, None if named else data, training=False), predictor.bundle.task.class_names
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from netwright.data.explore import example_grid
 from netwright.data.explore import explore as explore_data
+from netwright.data.leaks.gate import said
 from netwright.report.examples import plot_examples
 from netwright.workflows.build import open_prepared
 from netwright.workflows.own import Own
@@ -20,8 +21,10 @@ def explore(source: Any, settings: Sequence[tuple[str, Any]] = (), *, plot: str 
     `source` is what `train` takes; `plot` writes a grid of examples as PNG."""
     named = isinstance(source, (str, Path))
     recipe = plan_recipe(str(source) if named else None, settings)
-    prepared = open_prepared(recipe, Own(data=None if named else source))
+    prepared = open_prepared(recipe, Own(data=None if named else source), refuse=False)
     result: dict[str, Any] = explore_data(prepared, prepared.rows)
+    result["leaks"] = {key: value for key, value in prepared.leaks.items() if key != "test_with_twin"}
+    result["leaks"]["said"] = said(prepared.leaks)
     if plot is not None:
         pictures, labels = example_grid(prepared, EXAMPLES_PER_CLASS)
         plot_examples(

@@ -66,6 +66,7 @@ def write_results(
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
             "diagnosis": diagnosis(state, metrics, best["epoch"]),
+            **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
             **metrics,
         },
     )

@@ -83,6 +83,7 @@ class Run:
                 if split in metrics
             },
             "diagnosis": metrics.get("diagnosis"),
+            **({"leaks_allowed": metrics["leaks_allowed"]} if "leaks_allowed" in metrics else {}),
             "history": self.history,
         }
 

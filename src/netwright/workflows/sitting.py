@@ -1,6 +1,7 @@
 """One sitting of a run: prepare the data, build the network, train to the end or an interruption, write the results."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from torch import nn
@@ -42,7 +43,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
     machine = choose_machine(recipe.runtime)
     note_sitting(folder, machine)
     with applied(machine):
-        prepared = open_prepared(_with_own_split(recipe, folder), own, console.say)
+        prepared = open_prepared(_with_own_split(recipe, folder), own, console.say, _known_leaks(folder))
         if test and "test" not in prepared.rows:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         asked = recipe.runtime
@@ -92,6 +93,14 @@ def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
     return recipe.replace(split=msgspec.structs.replace(recipe.split, manifest=str(folder.split)))
 
 
+def _known_leaks(folder: RunFolder) -> dict[str, Any] | None:
+    """Return what the leak gate found when the run began; None when it begins now."""
+    if not (folder.split.exists() and folder.data.exists()):
+        return None
+    found: dict[str, Any] = read_json(folder.data).get("leaks", {})
+    return found
+
+
 def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:
     """Write the data's description and the split; on resume, refuse other data."""
     labelled = prepared.labelled
@@ -114,6 +123,7 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
             "mean": list(prepared.transform.mean),
             "std": list(prepared.transform.std),
             "notices": list(labelled.notices),
+            "leaks": dict(prepared.leaks),
         },
     )
     write_json(

@@ -1,0 +1,98 @@
+"""Pairs of images that may be twins: all against all by one matrix product in blocks, the likest few an image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netwright.data.leaks.descriptors import Descriptors
+
+PER_IMAGE, AT_LEAST = 3, 100_000  # pairs: of few images more each are affordable, and one may have many copies
+LOWEST = 0.6
+RANK = 20  # the neighbours that are alike and hardly twins
+_ROWS, _COLUMNS = 1024, 1024  # two blocks of 4 MB stay in the processor's cache
+_SAMPLE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """P pairs of rows (P,) int64; `mirrored` (P,) bool: the second is compared as a mirror image."""
+
+    first: Tensor
+    second: Tensor
+    mirrored: Tensor
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def take(self, kept: Tensor) -> "Pairs":
+        """Return the pairs of an index or a mask."""
+        return Pairs(self.first[kept], self.second[kept], self.mirrored[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """What 256 evenly spaced images say of all: `limit`, the similarity that a few others of an image reach on average,
+    and each one's 20th neighbour."""
+
+    limit: float
+    neighbours: Pairs
+
+
+def look_out(descriptors: Descriptors) -> Outlook:
+    """Compare 256 evenly spaced images with all; the limit is never under 0.6."""
+    count = len(descriptors)
+    sample = min(count, _SAMPLE)
+    rows = torch.arange(sample) * count // sample
+    odd = descriptors.odd[rows] @ descriptors.odd.T
+    similar = descriptors.even[rows] @ descriptors.even.T + odd.abs()
+    similar[torch.arange(len(rows)), rows] = -1
+    per_image = max(PER_IMAGE, AT_LEAST / max(1, count))
+    wanted = min(similar.numel(), max(1, round(per_image * len(rows))))
+    limit = max(LOWEST, float(np.partition(similar.numpy().ravel(), -wanted)[-wanted]))
+    rank = min(RANK, count // 4)
+    if rank == 0:
+        return Outlook(limit, pairs_of(descriptors, rows[:0], rows[:0]))
+    others = similar.topk(rank, dim=1).indices[:, -1]
+    known = descriptors.comparable[rows] & descriptors.comparable[others]
+    return Outlook(limit, pairs_of(descriptors, rows[known], others[known]))
+
+
+def pairs_of(descriptors: Descriptors, first: Tensor, second: Tensor) -> Pairs:
+    """Return pairs in the orientation in which they are more alike."""
+    return Pairs(first, second, (descriptors.odd[first] * descriptors.odd[second]).sum(1) < 0)
+
+
+def find_candidates(descriptors: Descriptors, limit: float) -> Pairs:
+    """Return the pairs, `first` < `second`, whose similarity in either orientation reaches the limit.
+
+    N²/2 · 35 multiply-adds (both orientations from one product); memory is that of a block and of what is found."""
+    count = len(descriptors)
+    even, odd = torch.empty(_ROWS, _COLUMNS), torch.empty(_ROWS, _COLUMNS)
+    nothing = torch.empty(0, dtype=torch.int64)
+    found = [(nothing, nothing)]
+    for top in range(0, count, _ROWS):
+        rows = slice(top, min(count, top + _ROWS))
+        for left in range(top, count, _COLUMNS):
+            columns = slice(left, min(count, left + _COLUMNS))
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            plain, turned = (part.view(-1)[: shape[0] * shape[1]].view(shape) for part in (even, odd))
+            torch.mm(descriptors.even[rows], descriptors.even[columns].T, out=plain)
+            torch.mm(descriptors.odd[rows], descriptors.odd[columns].T, out=turned)
+            found.append(_above(plain, turned, limit, top, left))
+    first, second = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
+    return pairs_of(descriptors, first, second)
+
+
+def _above(even: Tensor, odd: Tensor, limit: float, top: int, left: int) -> tuple[Tensor, Tensor]:
+    """Return the pairs of a block whose similarity, the better of both orientations, reaches the limit.
+
+    Rows that have none are left out first: 3 passes over the block in place of 6 (3 s in place of 11 on CIFAR-10)."""
+    likest = torch.add(even, odd.abs_(), out=even)
+    hits = (likest.amax(1) >= limit).nonzero()[:, 0]
+    at = (likest[hits] >= limit).nonzero()
+    row, column = hits[at[:, 0]], at[:, 1]
+    first, second = row + top, column + left
+    kept = first < second
+    return first[kept], second[kept]

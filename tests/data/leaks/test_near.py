@@ -1,0 +1,57 @@
+"""Copies of real images, made in the ways that benchmarks/leaks.py plants by the hundred."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netwright.data.labelled import ArrayImages
+from netwright.data.leaks.near import find_near
+from netwright.data.leaks.thumbnails import gray_thumbnails
+
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "leaks.py"
+spec = importlib.util.spec_from_file_location("planted_leaks", BENCHMARK)
+assert spec is not None and spec.loader is not None
+planted = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(planted)
+MADE_ANEW = [name for name in planted.WAYS if name != "same file"]
+
+
+@pytest.fixture(scope="module")
+def some(cifar10_npz: Path) -> np.ndarray:
+    with np.load(cifar10_npz) as file:
+        return file["x_test"][:1500]
+
+
+def near_pairs(pixels: np.ndarray) -> set[tuple[int, int]]:
+    near = find_near(gray_thumbnails(ArrayImages(pixels), np.arange(len(pixels))))
+    return set(zip(near.first.tolist(), near.second.tolist(), strict=True))
+
+
+def test_copies_are_found_and_nothing_else(some: np.ndarray) -> None:
+    """40 images, each copied in every way: 95 % of every kind, and what else is found was there before."""
+    natural = near_pairs(some)
+    assert len(natural) <= 6  # of 1,124,250 pairs
+    for name in MADE_ANEW:
+        copies = np.stack([np.asarray(planted.WAYS[name](Image.fromarray(image))) for image in some[:40]])
+        found = near_pairs(np.concatenate([some, copies]))
+        assert sum((row, 1500 + row) in found for row in range(40)) >= 38, name
+        strays = [pair for pair in found - natural if pair[1] - pair[0] != 1500]
+        assert len(strays) <= 2, (name, strays)
+
+
+def test_handwritten_digits_of_a_kind_are_no_twins(mnist_arrays: dict[str, np.ndarray]) -> None:
+    images = mnist_arrays["x_test"][:3000, ..., None]
+    copy = np.minimum(images[:1].astype(int) * 11 // 10, 255).astype(np.uint8)
+    found = near_pairs(np.concatenate([images, copy]))
+    assert (0, 3000) in found
+    assert len(found) <= 3
+
+
+def test_flat_images_have_no_twin() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+    pixels[:10] = np.arange(10, dtype=np.uint8)[:, None, None, None] * 20
+    assert near_pairs(pixels) == set()
