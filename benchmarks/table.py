@@ -50,7 +50,8 @@ def heading(work: Work, record: Record) -> str:
     elif "evaluation" in work.name:
         what = f": {images}"
     else:
-        what = f": one epoch of {images}"
+        epochs = "one epoch" if work.epochs == 1 else f"an epoch of {work.epochs}, each"
+        what = f": {epochs} of {images}"
     return f"## {work.title[0].upper()}{work.title[1:]}{what}"
 
 
