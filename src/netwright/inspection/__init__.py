@@ -1,0 +1,1 @@
+"""Looking inside a network: its layers, where it looks (Grad-CAM), its filters and feature maps."""
