@@ -29,8 +29,8 @@ class Tiles:
 def first_filters(network: nn.Module, most: int = 64) -> Tiles:
     """Return the first convolution's filters, as many as `most`, each scaled so that 0 is middle gray.
 
-    Filters of three inputs are RGB pictures; of one input, gray; of any other number each input is a picture of its own.
-    A picture's contrast is its own: its largest weight is black or white. Raises InputError without a convolution."""
+    Filters of three inputs are RGB pictures; of one input, gray; of others each input is a picture of its own. A
+    picture's contrast is its own: its largest weight is black or white. Raises InputError without a convolution."""
     found = next(((name, each) for name, each in network.named_modules() if isinstance(each, nn.Conv2d)), None)
     if found is None:
         raise InputError(
