@@ -23,7 +23,7 @@ def main() -> None:
 
     from benchmarks.sides.plan import build_run
     from netwright.runtime.machine import applied
-    from netwright.training.fit import Plan
+    from netwright.training.plan import Plan
     from netwright.training.state import TrainingState
 
     def bare(state: TrainingState, plan: Plan) -> None:
@@ -72,7 +72,8 @@ def microseconds(seconds: dict[str, list[float]], steps: int) -> float:
 def loop_of(plan: object, state: object) -> "object":
     """Return a function that trains one epoch through the product's loop, told of by the product's console."""
     from netwright.runs.events import EventWriter
-    from netwright.training.fit import Clock, train_epoch
+    from netwright.training.clock import Clock
+    from netwright.training.fit import train_epoch
     from netwright.workflows.console import Console
     from netwright.workflows.interrupt import StopSwitch
     from netwright.workflows.own import Own

@@ -10,7 +10,7 @@ from netwright.data.prepare import PreparedData
 from netwright.runs.folder import create_run
 from netwright.runtime.machine import choose_machine
 from netwright.tasks.classification import build_task
-from netwright.training.fit import Plan
+from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import build_plan, build_state, open_prepared, resolve
 from netwright.workflows.own import Own

@@ -13,7 +13,8 @@ from netwright.data.sources import open_data
 from netwright.data.splits import split_rows
 from netwright.runtime.machine import applied, choose_machine
 from netwright.tasks.classification import build_task
-from netwright.training.fit import Plan, fit
+from netwright.training.fit import fit
+from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import build_plan, build_state, resolve
 from netwright.workflows.own import Own

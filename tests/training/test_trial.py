@@ -14,8 +14,8 @@ from netwright.data.batches import Batch, Batches
 from netwright.data.prepare import prepare
 from netwright.runtime.machine import Machine, choose_machine
 from netwright.tasks.classification import build_batch_loss, build_task
-from netwright.training.fit import Plan
 from netwright.training.optimizer import build_optimizer
+from netwright.training.plan import Plan
 from netwright.training.rehearsal import Rehearsal
 from netwright.training.state import Sums, TrainingState
 from netwright.training.trial import Choice, Trial, alternatives, hold_trial, plain_choice

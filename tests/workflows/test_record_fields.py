@@ -17,7 +17,8 @@ from netwright.errors import RecipeError
 from netwright.models.whitening import whitening_of
 from netwright.runtime.machine import choose_machine
 from netwright.tasks.classification import build_task
-from netwright.training.fit import Plan, fit
+from netwright.training.fit import fit
+from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import build_plan, build_state, open_prepared
 from netwright.workflows.own import Own

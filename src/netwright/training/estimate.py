@@ -7,8 +7,8 @@ import torch
 from netwright.config.optimization import CustomOptimizer
 from netwright.runtime.randomness import seed_step
 from netwright.training.contest import Clock
-from netwright.training.fit import Plan
 from netwright.training.optimizer import Kernel
+from netwright.training.plan import Plan
 from netwright.training.rehearsal import Rehearsal
 from netwright.training.state import TrainingState
 

@@ -12,62 +12,25 @@ A resumed run enters at the batch where it left: batches, seeds and learning rat
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from netwright.config.recipe import Recipe, Training
-from netwright.data.batches import Batch, Batches
+from netwright.config.recipe import Training
+from netwright.data.batches import Batch
 from netwright.errors import Interrupted, WorkFailed
 from netwright.evaluation.outputs import Outputs, run_network
-from netwright.runs.folder import RunFolder
 from netwright.runs.history import Record, append_record, best_record
-from netwright.runtime.machine import Machine
 from netwright.runtime.randomness import seed_step
-from netwright.tasks.task import BatchLoss, Task
 from netwright.training.averaging import average, averaged
-from netwright.training.checkpoint import save_checkpoint
+from netwright.training.clock import Clock
+from netwright.training.plan import Listener, Plan
 from netwright.training.schedule import Position, is_constant, lr_factor
 from netwright.training.state import Progress, TrainingState
 
-Metric = Callable[[Tensor, Tensor], float]
 EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
 CHECK_EVERY_STEPS = 50  # how often a GPU's loss is looked at: reading it makes the host wait
-
-
-class Listener(Protocol):
-    """What is told of the training as it happens."""
-
-    def step(self, done: int, total: int, num_samples: int) -> None:
-        """`done` of the epoch's `total` batches are done, the last one of `num_samples` images."""
-
-    def epoch(self, record: Record, model: nn.Module) -> None:
-        """An epoch ended with this record."""
-
-    def stop_requested(self) -> bool:
-        """Say whether someone wants the run to stop now, to be resumed later."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that does not change while a run trains."""
-
-    recipe: Recipe
-    machine: Machine
-    task: Task
-    batch_loss: BatchLoss
-    train: Batches
-    val: Batches | None = None
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    folder: RunFolder | None = None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(self.train.num_batches / self.recipe.training.accumulation_steps)
 
 
 def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
@@ -97,7 +60,7 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
         _stop_if_asked(state, plan, listener, clock)
 
 
-def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
     """Train on the rest of the present epoch, from the batch where the run stands."""
     training, progress = plan.recipe.training, state.progress
     state.model.train()
@@ -239,7 +202,7 @@ def _begin_next_epoch(state: TrainingState) -> None:
     state.sums.reset()
 
 
-def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
     """Do what can only be done between two updates of an epoch: look at val, save, stop."""
     training, progress = plan.recipe.training, state.progress
     every = training.eval_every_steps
@@ -258,7 +221,7 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
     _stop_if_asked(state, plan, listener, clock)
 
 
-def _stop_if_asked(state: TrainingState, plan: Plan, listener: Listener, clock: "Clock") -> None:
+def _stop_if_asked(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
     """Save the run and raise Interrupted when the listener asks to stop; a finished run has no more to stop."""
     progress = state.progress
     if progress.finished or not listener.stop_requested():
@@ -279,34 +242,3 @@ def _check_finite(loss: float, state: TrainingState, plan: Plan) -> None:
         f"the loss is {loss} in epoch {state.progress.epoch}, batch {state.progress.batch + 1}, at lr {lr:g}; "
         f"lower the lr (--lr {lr / 10:g}), or bound the gradient (--set training.clip_norm=1)"
     )
-
-
-class Clock:
-    """The run's time: laps for the history, when a checkpoint is due, when the allowed time is up."""
-
-    def __init__(self, plan: Plan, state: TrainingState) -> None:
-        self._plan, self._state = plan, state
-        self._started = self._lap = self._checkpoint = perf_counter()
-        self._before = state.progress.seconds
-
-    def lap(self) -> float:
-        """Return the seconds since the last lap."""
-        self._plan.machine.synchronize()
-        now = perf_counter()
-        seconds, self._lap = now - self._lap, now
-        return seconds
-
-    def since_checkpoint(self) -> float:
-        return perf_counter() - self._checkpoint
-
-    def time_is_up(self) -> bool:
-        """Say whether `training.max_minutes` have passed, earlier sittings of the run counted in."""
-        minutes = self._plan.recipe.training.max_minutes
-        return minutes is not None and self._before + perf_counter() - self._started >= 60 * minutes
-
-    def checkpoint(self) -> None:
-        """Save the run as it stands."""
-        assert self._plan.folder is not None
-        self._state.progress.seconds = self._before + perf_counter() - self._started
-        save_checkpoint(self._plan.folder.checkpoints, self._state)
-        self._checkpoint = perf_counter()

@@ -8,8 +8,8 @@ from torch import nn
 
 from netwright.data.batches import Batch
 from netwright.runtime.machine import Machine
-from netwright.training.fit import Plan
 from netwright.training.optimizer import Kernel, build_optimizer
+from netwright.training.plan import Plan
 
 
 class Rehearsal:

@@ -15,8 +15,8 @@ from netwright.files.atomic import write_json
 from netwright.files.folders import cache_folder
 from netwright.runs.environment import processor_name
 from netwright.runtime.machine import available_cores
-from netwright.training.fit import Plan
 from netwright.training.optimizer import kernels
+from netwright.training.plan import Plan
 from netwright.training.trial import Choice
 
 FORMAT = 1

@@ -17,8 +17,8 @@ from netwright.data.batches import Batch
 from netwright.runtime.machine import Machine, in_memory_format, memory_format_name
 from netwright.runtime.randomness import seed_step
 from netwright.training.contest import LEAST_ROUNDS, Clock, Contest, Step, hold_contest
-from netwright.training.fit import Plan
 from netwright.training.optimizer import Kernel, kernels
+from netwright.training.plan import Plan
 from netwright.training.rehearsal import Rehearsal, stepper
 from netwright.training.state import TrainingState
 

@@ -6,7 +6,7 @@ from typing import Any
 from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
-from netwright.training.fit import Plan
+from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.console import Console
 from netwright.workflows.duration import duration

@@ -28,8 +28,8 @@ from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
 from netwright.tasks.classification import Classification, build_batch_loss
-from netwright.training.fit import Plan
 from netwright.training.optimizer import build_optimizer, choose_kernel
+from netwright.training.plan import Plan
 from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
 

@@ -13,7 +13,7 @@ from netwright.files.atomic import write_json
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
-from netwright.training.fit import Plan
+from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import count_classes
 from netwright.workflows.judging import keep_outputs, measure, suspect_images

@@ -12,8 +12,8 @@ from netwright.runtime.load import machine_is_busy
 from netwright.runtime.machine import Machine, memory_format_name, resolved
 from netwright.training.contest import Clock
 from netwright.training.estimate import estimate_seconds
-from netwright.training.fit import Plan
 from netwright.training.optimizer import Kernel, build_optimizer
+from netwright.training.plan import Plan
 from netwright.training.remembered import kind_of_run, recall, remember
 from netwright.training.state import TrainingState
 from netwright.training.trial import (
