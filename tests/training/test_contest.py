@@ -88,3 +88,14 @@ def test_the_budget_is_kept(step_seconds: float, budget_seconds: float) -> None:
 def test_what_is_far_slower_is_given_up_after_three_rounds() -> None:
     held, clock, _ = contest(repeat(0.02), repeat(0.2), 100.0)
     assert held.verdict == "plain" and len(held.plain) == 3 and clock.log.count("other") == 5
+
+
+@pytest.mark.parametrize(("budget_seconds", "verdict"), [(0.515, "other"), (0.4, "unheard")])
+def test_an_overwhelming_gain_is_seen_in_one_round(budget_seconds: float, verdict: str) -> None:
+    """Two threads took 0.237 s a step beside other programs, one 0.006: 5 % of the run were two rounds."""
+    held, clock, spent = contest(repeat(0.237), repeat(0.006), budget_seconds)
+    assert held.verdict == verdict and spent <= budget_seconds
+
+
+def test_an_overwhelming_gain_in_some_rounds_only_is_none() -> None:
+    assert Contest((39.0, 1.1), (1.0,) * 2).verdict == "unheard"

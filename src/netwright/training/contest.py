@@ -11,6 +11,7 @@ Step = Callable[[], None]  # runs one step and waits for its end
 
 LEAST_GAIN = 1.05  # a challenger must be so many times quicker
 SURE_GAIN = 1.25  # so much in three of four rounds is a win, whatever the spread
+OVERWHELMING_GAIN = 4.0  # so much in every round there was is a win, be it one: two threads beside others took 39 times
 LEAST_ROUNDS, MOST_ROUNDS = 5, 9
 TURN_SECONDS = 0.004  # a turn is as many steps as take so long: the clock and the scheduler blur shorter ones
 
@@ -34,9 +35,12 @@ class Contest:
 
         A winner gains 5 % in the median and is quicker in all rounds but one in six; and their interquartile range
         (of logarithms) is below the gain, or the gain is a quarter and more in three of four rounds: two threads on a
-        busy machine took 3 to 17 times one thread's time. A loser gains less than 5 % in three of four rounds."""
+        busy machine took 3 to 17 times one thread's time. A loser gains less than 5 % in three of four rounds. Four times
+        as quick in every round is a win whatever their number: that slow, few rounds fit."""
         if self.given_up:
             return "plain"
+        if self.plain and min(self._logs) >= math.log(OVERWHELMING_GAIN):
+            return "other"
         if len(self.plain) < LEAST_ROUNDS:
             return "unheard"
         logs = self._logs
@@ -55,13 +59,19 @@ class Contest:
 def hold_contest(plain: Step, other: Step, budget_seconds: float, clock: Clock) -> Contest:
     """Let two steps run in turns, A B A B …, for at most `budget_seconds`; the first step of each warms it up.
 
-    Ends early when fewer than 5 rounds fit, or when the first 3 show the other more than 20 % slower."""
+    Ends early when fewer than 5 rounds fit, after one more if the first steps were overwhelming, or when the first 3
+    show the other more than 20 % slower."""
     started = clock()
-    for step in (plain, other):
-        step()
-        if (clock() - started) * 2 * LEAST_ROUNDS > budget_seconds:
-            return Contest()
+    first = _turn(plain, 1, clock)
+    if 2 * first > budget_seconds:
+        return Contest()
+    overwhelming = first >= OVERWHELMING_GAIN * _turn(other, 1, clock)
+    taken = clock() - started
+    if (2 * taken if overwhelming else taken * (1 + LEAST_ROUNDS)) > budget_seconds:
+        return Contest()
     once = _turn(plain, 1, clock), _turn(other, 1, clock)
+    if overwhelming and sum(once) * LEAST_ROUNDS > budget_seconds - (clock() - started):
+        return _contest([once])
     number = max(1, math.ceil(TURN_SECONDS / min(once)))
     rounds: list[tuple[float, float]] = []
     longest = number * sum(once)
