@@ -1,0 +1,137 @@
+"""Images beside what speaks for a class on them: Grad-CAM laid over the image."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from PIL import Image
+
+from netwright.report.pictures import Pixels, show_image
+from netwright.report.style import (
+    INK,
+    MUTED,
+    NORMAL,
+    POINTS_PER_INCH,
+    SMALL,
+    blank,
+    dress,
+    fitted,
+    new_figure,
+    save_figure,
+    words,
+)
+
+MOST_IMAGES = 12
+IMAGE_INCHES, TITLE_INCHES = 1.9, 0.55
+OVERLAY_PIXELS = 224  # smaller images are enlarged to about this, pixel by pixel, so that the map over them is smooth
+# Perceptually uniform, and its lightness rises with the value, so that it says the same in gray print.
+_COLOURS = colormaps["inferno"]
+_STRENGTH = 0.6  # of the colours over the image, which is shown in gray under them
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image (H, W, C) uint8 with the map (h, w) in [0, 1] of what speaks for `label`.
+
+    `probability` is that of `label`; `predicted` the likeliest class, and `truth` the label in the data if known."""
+
+    source: str
+    pixels: Pixels
+    heat: npt.NDArray[np.float32]
+    label: str
+    probability: float
+    predicted: str
+    truth: str | None = None
+
+
+def overlay(pixels: Pixels, heat: npt.NDArray[np.float32]) -> Pixels:
+    """Lay a map (h, w) in [0, 1] over an image (H, W, C) uint8 -> (H', W', 3) uint8; bright is what counts."""
+    gray = np.asarray(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("L"))
+    factor = max(1, round(OVERLAY_PIXELS / max(gray.shape)))
+    gray = gray.repeat(factor, axis=0).repeat(factor, axis=1)
+    large = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32)).resize(
+        (gray.shape[1], gray.shape[0]), Image.Resampling.BICUBIC
+    )
+    colours = _COLOURS(np.clip(np.asarray(large), 0, 1))[..., :3]
+    mixed = (1 - _STRENGTH) * gray[..., None] / 255 + _STRENGTH * colours
+    pictured: Pixels = (255 * mixed).round().astype(np.uint8)
+    return pictured
+
+
+def overlay_png(explained: Explained) -> bytes:
+    """Return the overlay as a small PNG, some 224 pixels wide, without words."""
+    buffer = io.BytesIO()
+    picture = Image.fromarray(overlay(explained.pixels, explained.heat))
+    picture.thumbnail((2 * OVERLAY_PIXELS, 2 * OVERLAY_PIXELS))
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def plot_grad_cam(explained: Sequence[Explained], path: Path, *, layer: str, calibrated: bool) -> None:
+    """Write `draw_grad_cam` as a PNG."""
+    save_figure(draw_grad_cam(explained, layer=layer, calibrated=calibrated), path)
+
+
+def draw_grad_cam(explained: Sequence[Explained], *, layer: str, calibrated: bool) -> Figure:
+    """Draw each image beside its overlay, with class and probability above; the first 12, and the figure says so."""
+    shown = explained[:MOST_IMAGES]
+    columns = 1 if len(shown) <= 1 else 2 if len(shown) <= 6 else 3
+    rows = max(1, math.ceil(len(shown) / columns))
+    width = max(columns * (2 * IMAGE_INCHES + 0.35), 5.4)
+    figure = new_figure(width, rows * (IMAGE_INCHES + TITLE_INCHES) + 0.7)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(w_pad=0.06, h_pad=0.08, wspace=0.02, hspace=0.03)  # type: ignore[call-arg]
+    grid = figure.subplots(rows, 2 * columns, squeeze=False)
+    for axes in grid.flat:
+        blank(axes)
+    for place, each in enumerate(shown):
+        row, column = divmod(place, columns)
+        _pair(grid[row, 2 * column], grid[row, 2 * column + 1], each)
+    _scale(figure, grid, layer)
+    left_out = f"The first {len(shown)} of {len(explained)} images. " if len(explained) > len(shown) else ""
+    kind = "calibrated" if calibrated else "the network's own, not calibrated"
+    figure.supxlabel(f"{left_out}Probabilities are {kind}.", x=0.07 / width, ha="left", **words(SMALL, MUTED))
+    return figure
+
+
+def _pair(left: Axes, right: Axes, each: Explained) -> None:
+    show_image(left, each.pixels)
+    show_image(right, overlay(each.pixels, each.heat))
+    for axes in (left, right):
+        axes.set_anchor("N")
+    room = IMAGE_INCHES * POINTS_PER_INCH
+    left.set_title(
+        fitted(Path(each.source).name, room, SMALL), loc="left", pad=4, **words(SMALL, MUTED, fontweight="normal")
+    )
+    heading = f"{each.label} {100 * each.probability:.1f} %"
+    title = right.set_title(fitted(heading, room, NORMAL, weight="bold"), loc="left", pad=4, **words(NORMAL, INK))
+    title.set_fontweight("bold")
+    notes = []
+    if each.predicted != each.label:
+        notes.append(f"predicted: {each.predicted}")
+    if each.truth is not None:
+        notes.append(f"label: {each.truth}")
+    if not each.heat.any():
+        notes.append("no place speaks for it")
+    if notes:
+        right.set_xlabel(fitted("; ".join(notes), room, SMALL), labelpad=3, **words(SMALL, MUTED))
+
+
+def _scale(figure: Figure, grid: npt.NDArray[np.object_], layer: str) -> None:
+    """Draw what the colours mean, once, under the images."""
+    bar = figure.colorbar(ScalarMappable(cmap=_COLOURS), ax=grid, orientation="horizontal", aspect=90, fraction=0.02)
+    dress(bar.ax, spines=())
+    bar.outline.set_visible(False)
+    bar.set_ticks([])
+    room = float(figure.get_size_inches()[0]) * POINTS_PER_INCH - 20
+    note = f"From nothing to most of what speaks for the class, on each image by itself. Grad-CAM at {layer}"
+    bar.ax.set_xlabel(fitted(note, room, SMALL), loc="left", labelpad=3, **words(SMALL, MUTED))
