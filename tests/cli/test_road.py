@@ -186,3 +186,20 @@ def test_seeds_are_a_series(shell: Shell, tmp_path: Path) -> None:
     assert [run["seed"] for run in answer["runs"]] == [1, 2]
     assert "s/seed-1" in shell(f"runs --folder {tmp_path}")
     shell(f"{TRAIN} --vary-split", exit_code=2)
+
+
+def test_inspect_prints_the_layers_and_draws_pictures(shell: Shell, tmp_path: Path) -> None:
+    shell(f"train digits --set model.channels=[4,4] --epochs 1 --threads 1 --quiet --out {tmp_path / 'cnn'}")
+    shown = shell(f"inspect {tmp_path / 'cnn'}")
+    rows = [line.split("  ") for line in shown.splitlines()]
+    parts = [(row[0], row[-1].strip()) for row in rows if row[0].endswith(("conv", "head"))]
+    assert parts == [("features.0.conv", "40"), ("features.1.conv", "148"), ("head", "170")]
+    assert "374 parameters; input 1 × 8 × 8" in shown
+    shown = shell(f"inspect {tmp_path / 'cnn'} images broken --out {tmp_path / 'seen'} --class 3")
+    assert shown.count("%") == 3 and "broken/a.png" in shown
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        *(f"feature-maps-{number}.png" for number in (1, 2, 3)), "filters.png", "grad-cam.png",
+    ]  # fmt: skip
+    answer = shell.json(f"inspect {tmp_path / 'cnn'}")
+    assert sum(layer["num_parameters"] for layer in answer["summary"]["layers"]) == 374
+    assert "no convolution" in (shell("inspect digits-1 images", 2) or shell.shown.err)

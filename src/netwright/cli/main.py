@@ -16,7 +16,7 @@ VERBS = {
     "train": "Train a classifier on labelled images.",
     "evaluate": "Judge a run: on its val or test split, or on new labelled data.",
     "predict": "Name what is on images: files or folders.",
-    "inspect": "Look inside a network: its layers, and where it looks on images.",
+    "inspect": "Look inside a network: its layers, Grad-CAM, filters, feature maps.",
     "resume": "Go on with an interrupted run, or train one for longer.",
     "runs": "List runs, show one, compare two.",
     "data": "Look at a data set before training on it.",

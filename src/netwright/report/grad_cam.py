@@ -86,7 +86,7 @@ def draw_grad_cam(explained: Sequence[Explained], *, layer: str, calibrated: boo
     columns = 1 if len(shown) <= 1 else 2 if len(shown) <= 6 else 3
     rows = max(1, math.ceil(len(shown) / columns))
     width = max(columns * (2 * IMAGE_INCHES + 0.35), 5.4)
-    figure = new_figure(width, rows * (IMAGE_INCHES + TITLE_INCHES) + 0.7)
+    figure = new_figure(width, rows * (IMAGE_INCHES + TITLE_INCHES) + 0.8)
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(w_pad=0.06, h_pad=0.08, wspace=0.02, hspace=0.03)  # type: ignore[call-arg]
@@ -96,10 +96,18 @@ def draw_grad_cam(explained: Sequence[Explained], *, layer: str, calibrated: boo
     for place, each in enumerate(shown):
         row, column = divmod(place, columns)
         _pair(grid[row, 2 * column], grid[row, 2 * column + 1], each)
-    _scale(figure, grid, layer)
+    bar = figure.colorbar(ScalarMappable(cmap=_COLOURS), ax=grid, orientation="horizontal", aspect=90, fraction=0.02)
+    dress(bar.ax, spines=())
+    bar.outline.set_visible(False)
+    bar.set_ticks([])
     left_out = f"The first {len(shown)} of {len(explained)} images. " if len(explained) > len(shown) else ""
     kind = "calibrated" if calibrated else "the network's own, not calibrated"
-    figure.supxlabel(f"{left_out}Probabilities are {kind}.", x=0.07 / width, ha="left", **words(SMALL, MUTED))
+    lines = (
+        f"From nothing to most of what speaks for the class, on each image by itself: Grad-CAM at {layer}.",
+        f"{left_out}Probabilities are {kind}.",
+    )
+    note = "\n".join(fitted(line, (width - 0.15) * POINTS_PER_INCH, SMALL) for line in lines)
+    figure.supxlabel(note, x=0.07 / width, ha="left", **words(SMALL, MUTED))
     return figure
 
 
@@ -112,26 +120,11 @@ def _pair(left: Axes, right: Axes, each: Explained) -> None:
     left.set_title(
         fitted(Path(each.source).name, room, SMALL), loc="left", pad=4, **words(SMALL, MUTED, fontweight="normal")
     )
-    heading = f"{each.label} {100 * each.probability:.1f} %"
+    heading = f"{each.label}: {100 * each.probability:.1f} %"
     title = right.set_title(fitted(heading, room, NORMAL, weight="bold"), loc="left", pad=4, **words(NORMAL, INK))
     title.set_fontweight("bold")
-    notes = []
-    if each.predicted != each.label:
-        notes.append(f"predicted: {each.predicted}")
     if each.truth is not None:
-        notes.append(f"label: {each.truth}")
-    if not each.heat.any():
-        notes.append("no place speaks for it")
-    if notes:
-        right.set_xlabel(fitted("; ".join(notes), room, SMALL), labelpad=3, **words(SMALL, MUTED))
-
-
-def _scale(figure: Figure, grid: npt.NDArray[np.object_], layer: str) -> None:
-    """Draw what the colours mean, once, under the images."""
-    bar = figure.colorbar(ScalarMappable(cmap=_COLOURS), ax=grid, orientation="horizontal", aspect=90, fraction=0.02)
-    dress(bar.ax, spines=())
-    bar.outline.set_visible(False)
-    bar.set_ticks([])
-    room = float(figure.get_size_inches()[0]) * POINTS_PER_INCH - 20
-    note = f"From nothing to most of what speaks for the class, on each image by itself. Grad-CAM at {layer}"
-    bar.ax.set_xlabel(fitted(note, room, SMALL), loc="left", labelpad=3, **words(SMALL, MUTED))
+        left.set_xlabel(fitted(f"label: {each.truth}", room, SMALL), loc="left", labelpad=3, **words(SMALL, MUTED))
+    other = f"predicted: {each.predicted}" if each.predicted != each.label else ""
+    note = other if each.heat.any() else "no place speaks for it"
+    right.set_xlabel(fitted(note, room, SMALL), loc="left", labelpad=3, **words(SMALL, MUTED))

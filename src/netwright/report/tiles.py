@@ -23,6 +23,20 @@ from netwright.report.style import (
 
 _TILE_INCHES, _GAP = 0.62, 0.12  # the gap is a part of a tile
 _LARGE_TILE_INCHES = 1.25
+GAP_PIXELS = 4
+
+
+def mosaic(tiles: Tiles, columns: int = 16, side_pixels: int = 32) -> npt.NDArray[np.uint8]:
+    """Return all pictures of a layer as one (H, W, 3) uint8, white between them, each about `side_pixels` wide."""
+    factor = max(1, side_pixels // tiles.tiles.shape[2])
+    pictures = [_shown(picture).repeat(factor, axis=0).repeat(factor, axis=1) for picture in tiles.tiles]
+    height, width = pictures[0].shape[0] + GAP_PIXELS, pictures[0].shape[1] + GAP_PIXELS
+    columns = min(columns, len(pictures))
+    sheet = np.full((math.ceil(len(pictures) / columns) * height, columns * width, 3), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        top, left = (place // columns) * height, (place % columns) * width
+        sheet[top : top + height - GAP_PIXELS, left : left + width - GAP_PIXELS] = picture
+    return sheet[:-GAP_PIXELS, :-GAP_PIXELS]
 
 
 def plot_tiles(tiles: Tiles, path: Path, *, title: str, note: str, labels: Sequence[str] = ()) -> None:

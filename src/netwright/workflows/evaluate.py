@@ -10,7 +10,7 @@ import torch
 
 from netwright.config.recipe import Recipe
 from netwright.data.fingerprint import fingerprint
-from netwright.data.labelled import Rows
+from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
 from netwright.data.sources import as_classes, open_data
 from netwright.data.splits import read_manifest
@@ -65,7 +65,7 @@ def evaluate_run(
     with applied(machine):
         predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
         if data is None:
-            prepared = own_data(folder, own, recipe, predictor, split)
+            prepared = _own_data(folder, own, recipe, predictor, split)
         else:
             prepared = _other_data(own, recipe, data, predictor)
             split = _split_of_other(folder, prepared)
@@ -169,12 +169,18 @@ def _leaks_of(folder: RunFolder) -> dict[str, int]:
     return {"leaks_allowed": allowed} if allowed else {}
 
 
-def own_data(
-    folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str, only: Rows | None = None
-) -> PreparedData:
-    """Open the run's data again, make sure that they are the same, and decode the one split, or `only` some rows of it.
+def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
+    """Open the run's data again and decode the one split, as it was."""
+    labelled = open_own_data(folder, own, recipe)
+    rows = read_manifest(folder.split, labelled)
+    if split not in rows:
+        raise InputError(f"{folder.path} has no {split} split; it has: {listed(rows)}")
+    prepared = prepare_like(labelled, {split: rows[split]}, predictor.transform, own.transform)
+    return dataclasses.replace(prepared, leaks=read_json(folder.data).get("leaks", {}))
 
-    Raises InputError when the run has no such split, or its data were the user's own; DataError when they changed."""
+
+def open_own_data(folder: RunFolder, own: Own, recipe: Recipe) -> LabelledData:
+    """Open the run's data again, and make sure that they are the same. Raises DataError when they have changed."""
     if recipe.data.source.startswith("<") and own.data is None:
         raise InputError(f"the data of {folder.path} were your own objects; give them again: nw.load(path, data=…)")
     labelled = open_data(recipe.data, own.data)
@@ -184,12 +190,7 @@ def own_data(
             f"the data of {folder.path} have changed since it was trained (fingerprint {found[:12]}, "
             f"then {known[:12]}); put them back, or judge on them as new data: --data"
         )
-    rows = read_manifest(folder.split, labelled)
-    if split not in rows:
-        raise InputError(f"{folder.path} has no {split} split; it has: {listed(rows)}")
-    used = rows[split] if only is None else only
-    prepared = prepare_like(labelled, {split: used}, predictor.transform, own.transform)
-    return dataclasses.replace(prepared, leaks=read_json(folder.data).get("leaks", {}))
+    return labelled
 
 
 def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:

@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from netwright.data.custom import custom_input
+from netwright.data.discover import image_files
+from netwright.data.labelled import Rows
+from netwright.data.prepare import PreparedData, prepare_like
 from netwright.deployment.predictor import Predictor
-from netwright.errors import InputError, did_you_mean, listed
+from netwright.errors import DataError, InputError, did_you_mean, listed
 from netwright.inspection.grad_cam import grad_cam, last_spatial_layer
 from netwright.runs.folder import RunFolder
-from netwright.runs.outputs import load_outputs
-from netwright.workflows.evaluate import own_data
+from netwright.runs.outputs import StoredOutputs, load_outputs
+from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.own import Own
-from netwright.workflows.predict import opened
+from netwright.workflows.predict import as_sources, is_path_list, opened
 
 if TYPE_CHECKING:
     from netwright.report.grad_cam import Explained
@@ -31,6 +35,12 @@ class Explanations:
     layer: str
     images: "tuple[Explained, ...]"
     calibrated: bool
+
+    def _repr_png_(self) -> bytes:
+        from netwright.report.grad_cam import draw_grad_cam
+        from netwright.report.style import png_bytes
+
+        return png_bytes(draw_grad_cam(self.images, layer=self.layer, calibrated=self.calibrated))
 
 
 def explain_pixels(
@@ -77,24 +87,59 @@ def explain_pixels(
 def explain_mistakes(folder: RunFolder, own: Own, *, most: int = 6) -> Explanations:
     """Explain why the most confident mistakes on val were made: what speaks for the wrong class that was said.
 
-    Only those images are decoded; their names and labels come from the outputs that the run keeps. Raises InputError
-    when the run keeps none, when its network has no spatial layer or its images are not pictures, DataError when its
-    data have changed."""
-    kept = load_outputs(folder.outputs_of("val"))
-    wrong = np.flatnonzero(kept.predictions != kept.targets)
-    surest = kept.log_probabilities[wrong].max(axis=1, initial=-np.inf).argsort(kind="stable")[::-1]
-    rows = kept.rows[wrong[surest[:most]]]
+    Only those images are decoded; which they are, the outputs that the run keeps say. Raises InputError when the run
+    keeps none, when its network has no spatial layer or its images are no pictures, DataError when its data have
+    changed."""
+    rows = surest_mistakes(load_outputs(folder.outputs_of("val")), most)
+    labelled = open_own_data(folder, own, folder.read_recipe())
     with opened(folder.path, own) as predictor:
-        if not len(rows):
-            return Explanations("", (), predictor.bundle.temperature is not None)
-        prepared = own_data(folder, own, folder.read_recipe(), predictor, "val", only=rows)
-        if prepared.store.items is not None:
-            raise InputError("these images are made anew by your own Dataset, so there is no picture to explain")
-        pixels = prepared.store.views(torch.from_numpy(rows), predictor.transform)
-        labelled = prepared.labelled
-        truths = [labelled.class_names[int(labelled.targets[row])] for row in rows]
-        sources = [str(labelled.sample_names[int(row)]) for row in rows]
-        return explain_pixels(predictor, pixels, sources, truths=truths)
+        prepared = prepare_like(labelled, {"val": rows}, predictor.transform, own.transform)
+        return explain_rows(predictor, prepared, rows)
+
+
+def surest_mistakes(outputs: StoredOutputs, most: int) -> Rows:
+    """Return the rows of the wrong answers that the network was most sure of, the surest first."""
+    wrong = np.flatnonzero(outputs.predictions != outputs.targets)
+    sureness = outputs.log_probabilities[wrong].max(axis=1, initial=-np.inf)
+    rows: Rows = outputs.rows[wrong[np.argsort(-sureness, kind="stable")[:most]]]
+    return rows
+
+
+def explain_rows(predictor: Predictor, prepared: PreparedData, rows: Rows) -> Explanations:
+    """Explain the likeliest class of decoded rows of labelled data, beside their labels.
+
+    Raises InputError where there is no spatial layer, or where images are no pictures: items that are read anew."""
+    if prepared.store.items is not None:
+        raise InputError("the images are made anew by your own Dataset, so there are no pictures to explain")
+    labelled = prepared.labelled
+    pixels = prepared.store.views(torch.from_numpy(rows).to(prepared.store.pixels.device), predictor.transform)
+    truths = [labelled.class_names[int(labelled.targets[row])] for row in rows]
+    sources = [str(labelled.sample_names[int(row)]) for row in rows]
+    return explain_pixels(predictor, pixels, sources, truths=truths)
+
+
+def explain_images(folder: RunFolder, own: Own, images: Any, *, label: str | None, layer: str | None) -> Explanations:
+    """Explain paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images; see `explain_pixels`.
+
+    Raises DataError for an image that can't be read."""
+    if is_path_list(images):
+        given = [images] if isinstance(images, (str, Path)) else list(images)
+        sources: list[Any] = [file for path in given for file in image_files(Path(path))]
+        names = [str(source) for source in sources]
+    else:
+        sources = as_sources(images)
+        names = [str(place) for place in range(len(sources))]
+    if not sources:
+        raise DataError("there is no image to explain; give image files, folders of them, or arrays")
+    with opened(folder.path, own) as predictor:
+        pixels = torch.stack([seen_pixels(predictor, source) for source in sources])
+        return explain_pixels(predictor, pixels, names, label=label, layer=layer)
+
+
+def seen_pixels(predictor: Predictor, source: Any) -> Tensor:
+    """Decode a picture to the part that the network sees, (H, W, C). Raises DataError when it can't be read."""
+    view = predictor.transform.view(predictor.transform.decode(source))
+    return predictor.transform.crop(torch.from_numpy(np.array(view))[None])[0]
 
 
 def network_images(predictor: Predictor, pixels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from netwright.deployment.predictor import Predictor
 from netwright.errors import DataError, NetwrightError
 from netwright.inspection.filters import feature_maps, first_filters
 from netwright.inspection.summary import summarize
-from netwright.workflows.explain import Explanations, explain_pixels, network_images
+from netwright.workflows.explain import Explanations, explain_pixels, network_images, seen_pixels
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
 
@@ -66,12 +66,10 @@ def _summary(predictor: Predictor, depth: int | None) -> dict[str, Any]:
 
 def _read(predictor: Predictor, files: Sequence[Path]) -> tuple[Tensor, list[str], list[dict[str, str]]]:
     """Decode files; return pixels (B, H, W, C), the names of those that could be read, and why others could not."""
-    transform = predictor.transform
     pixels, sources, errors = [], [], []
     for file in files:
         try:
-            view = transform.view(transform.decode(file))
-            pixels.append(transform.crop(torch.from_numpy(np.array(view))[None])[0])
+            pixels.append(seen_pixels(predictor, file))
             sources.append(str(file))
         except NetwrightError as error:
             errors.append({"source": str(file), "message": str(error)})

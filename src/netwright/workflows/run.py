@@ -10,6 +10,8 @@ from netwright.errors import InputError
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import Record, best_record, read_history
 from netwright.workflows.evaluate import evaluate_run
+from netwright.workflows.explain import Explanations, explain_images
+from netwright.workflows.inspect import summarize_run
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened, predict_images
 
@@ -59,6 +61,17 @@ class Run:
         """Predict arrays (N, H, W[, C]), tensors (N, C, H, W), PIL images or paths: one mapping an image, with label,
         probability and the `top` likeliest probabilities."""
         return predict_images(self.folder, self.own, images, top=top)
+
+    def explain(self, images: Any, *, label: str | None = None, layer: str | None = None) -> Explanations:
+        """Return Grad-CAM maps for images, given as for `predict`: what speaks for the likeliest class, or for `label`.
+
+        `.images[i].heat` is (h, w) in [0, 1] over `.images[i].pixels`; a notebook shows them. `layer` is a module's
+        name. Raises InputError for a network without a spatial layer."""
+        return explain_images(self.folder, self.own, images, label=label, layer=layer)
+
+    def layers(self, depth: int | None = None) -> dict[str, Any]:
+        """Return the table of layers with output shapes and parameters, folded at `depth`."""
+        return summarize_run(self.path, self.own, depth=depth)
 
     def network(self) -> nn.Module:
         """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.

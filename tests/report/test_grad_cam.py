@@ -1,0 +1,82 @@
+"""Grad-CAM over images: what the overlay's pixels mean, also in gray, and the words beside it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netwright.report.grad_cam import Explained, draw_grad_cam, overlay, overlay_png, plot_grad_cam
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def explained(pixels: Any, heat: Any = None, **others: Any) -> Explained:
+    heat = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8) if heat is None else heat
+    given = {"source": "photos/cat.jpg", "label": "cat", "probability": 0.943, "predicted": "cat"} | others
+    return Explained(pixels=pixels, heat=heat, **given)
+
+
+def lightness(pixels: Any) -> Any:
+    return np.asarray(Image.fromarray(pixels).convert("L")).astype(int)
+
+
+def test_what_counts_more_is_lighter_also_in_gray_print() -> None:
+    image = np.full((16, 16, 3), 128, np.uint8)
+    steps = [lightness(overlay(image, np.full((4, 4), heat, np.float32)))[8, 8] for heat in np.linspace(0, 1, 21)]
+    assert (np.diff(steps) > 0).all()
+    assert steps[-1] - steps[0] > 100
+
+
+def test_the_map_lies_where_it_belongs() -> None:
+    heat = np.zeros((6, 9), np.float32)
+    heat[4, 1] = 1.0  # below, left
+    laid = lightness(overlay(np.zeros((60, 90, 1), np.uint8), heat))
+    row, column = np.unravel_index(laid.argmax(), laid.shape)
+    assert abs(row / laid.shape[0] - 4.5 / 6) < 0.03 and abs(column / laid.shape[1] - 1.5 / 9) < 0.03
+    assert laid.shape[1] / laid.shape[0] == 1.5
+
+
+def test_where_nothing_counts_is_the_darkened_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    laid = overlay(image, np.zeros((7, 7), np.float32)).astype(int)
+    expected = 0.4 * lightness(image)
+    assert np.abs(laid - expected[..., None]).max() <= 4  # the map's colour for 0 is not quite black
+    assert np.ptp(laid, axis=2).max() <= 4
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 20, 3), (1, 1, 3), (1200, 900, 3)])
+def test_overlays_are_small_pngs(shape: tuple[int, ...], made_image: Any) -> None:
+    with Image.open(io.BytesIO(overlay_png(explained(made_image(*shape))))) as picture:
+        assert picture.format == "PNG" and 200 <= max(picture.size) <= 448
+    assert len(overlay_png(explained(made_image(*shape)))) < 600_000  # of noise
+
+
+def test_names_and_numbers_stand_above(made_image: Any, texts: Any, badly_placed: Any) -> None:
+    usual, mistaken = explained(made_image()), explained(made_image(), truth="dog")
+    asked, empty = explained(made_image(), predicted="eel"), explained(made_image(), np.zeros((8, 8), np.float32))
+    figure = draw_grad_cam([usual, mistaken, asked, empty], layer="features", calibrated=True)
+    shown = texts(figure)
+    assert shown.count("cat: 94.3 %") == 4 and shown.count("cat.jpg") == 4
+    assert {"label: dog", "predicted: eel", "no place speaks for it"} <= set(shown)
+    assert any("Grad-CAM at features.\nProbabilities are calibrated." in text for text in shown)
+    assert badly_placed(figure) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 40])
+def test_any_number_of_images(number: int, made_image: Any, texts: Any, badly_placed: Any) -> None:
+    images = [explained(made_image(20 + place, 30)) for place in range(number)]
+    figure = draw_grad_cam(images, layer="layer4", calibrated=False)
+    assert texts(figure).count("cat.jpg") == min(number, 12)
+    note = "The first 12 of 40 images. Probabilities are the network's own, not calibrated."
+    assert any(note in text for text in texts(figure)) == (number == 40)
+    assert badly_placed(figure) == []
+
+
+def test_hostile_names(hostile: list[str], made_image: Any, badly_placed: Any, tmp_path: Path, png_size: Any) -> None:
+    images = [explained(made_image(), source=name, label=name, truth=name) for name in hostile]
+    assert badly_placed(draw_grad_cam(images, layer=hostile[2], calibrated=True)) == []
+    plot_grad_cam(images, tmp_path / "new" / "g.png", layer="features", calibrated=True)
+    assert png_size(tmp_path / "new" / "g.png")[0] > 400
