@@ -1,0 +1,96 @@
+"""What a report shows of the inside of a run's network: layers, what misled it, its first filters."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from netwright.data.labelled import LabelledData
+from netwright.data.prepare import prepare_like
+from netwright.deployment.predictor import Predictor
+from netwright.errors import NetwrightError
+from netwright.inspection.filters import first_filters
+from netwright.inspection.summary import summarize
+from netwright.runs.outputs import StoredOutputs
+from netwright.workflows.explain import explain_rows, surest_mistakes
+from netwright.workflows.own import Own
+
+MOST_MISTAKES, MOST_FILTERS = 6, 64
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A titled group of pictures, each a PNG with its width and height in pixels and what it shows in words."""
+
+    title: str
+    text: str
+    pictures: tuple[tuple[bytes, int, int, str], ...]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """`layers`, as `inspection.summary` records them, and sheets of pictures; `missing` says why one is not there."""
+
+    layers: dict[str, Any]
+    sheets: tuple[Sheet, ...]
+    missing: tuple[str, ...]
+
+
+def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, val: StoredOutputs | None) -> Inside:
+    """Look into a loaded network: its layers, Grad-CAM of its surest mistakes on val, its first filters.
+
+    `labelled` are the run's data, opened and not yet decoded; `val` is what it said of them, as the run keeps it."""
+    bundle = predictor.bundle
+    layers = summarize(predictor.network, (bundle.in_channels, *bundle.image_size)).to_mapping()
+    sheets: list[Sheet] = []
+    missing: list[str] = []
+    for draw in (lambda: _mistakes(predictor, labelled, own, val), lambda: [_filters(predictor)]):
+        try:
+            sheets += draw()
+        except NetwrightError as error:
+            missing.append(str(error))
+    return Inside(layers, tuple(sheets), tuple(missing))
+
+
+def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val: StoredOutputs | None) -> list[Sheet]:
+    rows = np.empty(0, np.int64) if labelled is None or val is None else surest_mistakes(val, MOST_MISTAKES)
+    if labelled is None or not len(rows):
+        return []
+    prepared = prepare_like(labelled, {"val": rows}, predictor.transform, own.transform)
+    from netwright.report.grad_cam import overlay  # loads matplotlib: 0.4 s
+
+    found = explain_rows(predictor, prepared, rows)
+    pictures = tuple(
+        _picture(
+            overlay(each.pixels, each.heat),
+            f"{each.source}: {each.label} ({100 * each.probability:.1f} %), label {each.truth}"
+            + ("" if each.heat.any() else "; no place speaks for it"),
+        )
+        for each in found.images
+    )
+    text = (
+        "The surest mistakes on val. Bright is what speaks for the wrong class that the network named (Grad-CAM, "
+        f"Selvaraju et al. 2017, at {found.layer}), on each image by itself; it says where, not why."
+    )
+    return [Sheet("What misled it", text, pictures)]
+
+
+def _filters(predictor: Predictor) -> Sheet:
+    from netwright.report.tiles import mosaic
+
+    tiles = first_filters(predictor.network, MOST_FILTERS)
+    height, width = tiles.tiles.shape[1:3]
+    shown = f"{len(tiles.tiles)} of {tiles.num_channels} filters of {tiles.layer}, {height} × {width} weights each"
+    text = "The weights of the first convolution. Middle gray is 0, and every filter has its own contrast."
+    return Sheet("Its first filters", text, (_picture(mosaic(tiles), shown),))
+
+
+def _picture(pixels: npt.NDArray[np.uint8], words: str) -> tuple[bytes, int, int, str]:
+    buffer = io.BytesIO()
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((720, 720))
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue(), *picture.size, words
