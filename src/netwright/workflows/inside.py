@@ -1,6 +1,7 @@
 """What a report shows of the inside of a run's network: layers, what misled it, its first filters."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,11 @@ def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, v
     layers = summarize(predictor.network, (bundle.in_channels, *bundle.image_size)).to_mapping()
     sheets: list[Sheet] = []
     missing: list[str] = []
-    for draw in (lambda: _mistakes(predictor, labelled, own, val), lambda: [_filters(predictor)]):
+    draws: tuple[Callable[[], list[Sheet]], ...] = (
+        lambda: _mistakes(predictor, labelled, own, val),
+        lambda: [_filters(predictor)],
+    )
+    for draw in draws:
         try:
             sheets += draw()
         except NetwrightError as error:
