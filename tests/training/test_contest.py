@@ -93,7 +93,7 @@ def test_what_is_far_slower_is_given_up_after_three_rounds() -> None:
 @pytest.mark.parametrize(("budget_seconds", "verdict"), [(0.515, "other"), (0.4, "unheard")])
 def test_an_overwhelming_gain_is_seen_in_one_round(budget_seconds: float, verdict: str) -> None:
     """Two threads took 0.237 s a step beside other programs, one 0.006: 5 % of the run were two rounds."""
-    held, clock, spent = contest(repeat(0.237), repeat(0.006), budget_seconds)
+    held, _, spent = contest(repeat(0.237), repeat(0.006), budget_seconds)
     assert held.verdict == verdict and spent <= budget_seconds
 
 

@@ -35,8 +35,8 @@ class Contest:
 
         A winner gains 5 % in the median and is quicker in all rounds but one in six; and their interquartile range
         (of logarithms) is below the gain, or the gain is a quarter and more in three of four rounds: two threads on a
-        busy machine took 3 to 17 times one thread's time. A loser gains less than 5 % in three of four rounds. Four times
-        as quick in every round is a win whatever their number: that slow, few rounds fit."""
+        busy machine took 3 to 17 times one thread's time. A loser gains less than 5 % in three of four rounds. Four
+        times as quick in every round is a win whatever their number: that slow, few rounds fit."""
         if self.given_up:
             return "plain"
         if self.plain and min(self._logs) >= math.log(OVERWHELMING_GAIN):
