@@ -131,6 +131,7 @@ def no_plots() -> Iterator[None]:
     """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
+        patch.setattr("netwright.workflows.report.report_at_the_end", lambda *arguments: None)
         names = {"confusion": "plot_confusion", "reliability": "plot_reliability"}
         names |= {"examples": "plot_examples", "shifts": "plot_shifts"}
         for room, name in names.items():

@@ -15,6 +15,7 @@ from netwright.cli.verbs import Verbs
 VERBS = {
     "train": "Train a classifier on labelled images.",
     "evaluate": "Judge a run: on its val or test split, or on new labelled data.",
+    "report": "Write all that is known of a run as one HTML file.",
     "predict": "Name what is on images: files or folders.",
     "inspect": "Look inside a network: its layers, Grad-CAM, filters, feature maps.",
     "resume": "Go on with an interrupted run, or train one for longer.",

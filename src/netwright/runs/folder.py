@@ -81,6 +81,10 @@ class RunFolder:
         return self.path / "plots"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

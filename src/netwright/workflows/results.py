@@ -1,4 +1,4 @@
-"""The end of a training: bundle, metrics and plots of the best epoch."""
+"""The end of a training: bundle, metrics, plots and report of the best epoch."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from netwright.workflows.judging import keep_outputs, measure, suspect_images
 def write_results(
     folder: RunFolder, plan: Plan, prepared: PreparedData, state: TrainingState, task: Classification, plots: bool
 ) -> None:
-    """Write bundle, metrics and plots of the best epoch."""
+    """Write bundle, metrics, plots and report of the best epoch."""
     best = best_record(state.history, plan.recipe.training.monitor)
     assert best is not None
     weights = state.best_or_last()
@@ -72,6 +72,9 @@ def write_results(
     )
     if plots:
         draw_plots(folder, state, task, best["epoch"], metrics)
+        from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
+
+        report_at_the_end(folder, prepared)
 
 
 def diagnosis(state: TrainingState, metrics: dict[str, Any], best_epoch: int) -> dict[str, Any]:

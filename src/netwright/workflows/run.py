@@ -14,6 +14,7 @@ from netwright.workflows.explain import Explanations, explain_images
 from netwright.workflows.inspect import summarize_run
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened, predict_images
+from netwright.workflows.report import report_of
 
 
 class Run:
@@ -72,6 +73,10 @@ class Run:
     def layers(self, depth: int | None = None) -> dict[str, Any]:
         """Return the table of layers with output shapes and parameters, folded at `depth`."""
         return summarize_run(self.path, self.own, depth=depth)
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write all that is known of the run as one HTML file, `out` or report.html in its folder; return it."""
+        return report_of(self.folder, self.own, out=None if out is None else Path(out))
 
     def network(self) -> nn.Module:
         """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.

@@ -1,0 +1,93 @@
+"""`netwright report`: everything that is known of a run, as one HTML file that needs nothing else."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from netwright.data.prepare import PreparedData, prepare_like
+from netwright.deployment.predictor import Predictor, load_predictor
+from netwright.errors import InputError, NetwrightError
+from netwright.files.atomic import explained, write_atomic
+from netwright.report.page import Extras, Picture, notable, render
+from netwright.report.records import Records, read_records
+from netwright.runs.folder import RunFolder, find_run
+from netwright.runtime.machine import applied, machine_for_predictions
+from netwright.workflows.evaluate import open_own_data
+from netwright.workflows.own import Own
+from netwright.workflows.thumbnails import thumbnails
+
+MOST_SUSPECTS = 12
+Pictures = Mapping[str, Mapping[int, Picture]]
+
+
+def report(run: str | Path, *, out: str | Path | None = None) -> Path:
+    """Write the report of a run, by its folder or name; return the file: `out`, or report.html in the run's folder."""
+    return report_of(find_run(run), Own(), out=None if out is None else Path(out))
+
+
+def report_of(folder: RunFolder, own: Own, *, out: Path | None = None) -> Path:
+    """Write a run's report with all that its records, its data and its network say; return the file.
+
+    Where the data or the network can't be opened, the records alone make it, and it says why."""
+    records = read_records(folder)
+    extras = Extras()
+    if records.state == "done" and folder.bundle.exists():
+        try:
+            extras = _look(folder, own, records)
+        except NetwrightError as error:
+            extras = Extras(missing=f"Without pictures: {str(error).splitlines()[0]}")
+    return _write(records, extras, out or folder.report)
+
+
+def report_at_the_end(folder: RunFolder, prepared: PreparedData) -> Path:
+    """Write the report that a training leaves, from what it has just recorded and decoded; no network is run."""
+    records = read_records(folder, state="done")
+    wanted = _wanted(records)
+    pictures = {split: thumbnails(prepared, rows) for split, rows in wanted.items() if split in prepared.rows}
+    return _write(records, Extras(pictures, rest=f"netwright report {shlex.quote(str(folder.path))}"), folder.report)
+
+
+def _look(folder: RunFolder, own: Own, records: Records) -> Extras:
+    """Open the data and the network of a finished run, and take from them what the report shows.
+
+    The place for what `inspection` sees in the network: layers, and panels of pictures."""
+    recipe = folder.read_recipe()
+    machine = machine_for_predictions(recipe.runtime)
+    with applied(machine):
+        predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
+        pictures = _pictures(folder, own, records, predictor)
+    return Extras(pictures)
+
+
+def _pictures(folder: RunFolder, own: Own, records: Records, predictor: Predictor) -> Pictures:
+    """Decode only the images that are shown."""
+    wanted = {split: rows for split, rows in _wanted(records).items() if rows}
+    if not wanted:
+        return {}
+    labelled = open_own_data(folder, own, folder.read_recipe())
+    chosen = {split: np.array(rows, dtype=np.int64) for split, rows in wanted.items()}
+    prepared = prepare_like(labelled, chosen, predictor.transform, own.transform)
+    return {split: thumbnails(prepared, rows) for split, rows in wanted.items()}
+
+
+def _wanted(records: Records) -> dict[str, list[int]]:
+    """Return the rows of each judged split whose images the report shows."""
+    answers = notable(records)
+    found = {}
+    for split in records.judged:
+        suspects = records.metrics[split].get("suspects") or {}
+        rows = {int(each["row"]) for each in suspects.get("images", [])[:MOST_SUSPECTS]}
+        found[split] = sorted(rows | set(answers[split].rows if split in answers else ()))
+    return found
+
+
+def _write(records: Records, extras: Extras, path: Path) -> Path:
+    content = render(records, extras)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; --out expects a file, such as {path / 'report.html'}")
+    with explained(path, len(content)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, content)
+    return path
