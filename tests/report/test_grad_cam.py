@@ -34,9 +34,16 @@ def test_the_map_lies_where_it_belongs() -> None:
     heat = np.zeros((6, 9), np.float32)
     heat[4, 1] = 1.0  # below, left
     laid = lightness(overlay(np.zeros((60, 90, 1), np.uint8), heat))
-    row, column = np.unravel_index(laid.argmax(), laid.shape)
+    row, column = (places.mean() + 0.5 for places in np.nonzero(laid > laid.max() / 2))
     assert abs(row / laid.shape[0] - 4.5 / 6) < 0.03 and abs(column / laid.shape[1] - 1.5 / 9) < 0.03
     assert laid.shape[1] / laid.shape[0] == 1.5
+
+
+def test_a_line_is_drawn_where_the_map_is_a_half() -> None:
+    ramp = np.tile(np.linspace(0, 1, 224, dtype=np.float32), (224, 1))
+    laid = lightness(overlay(np.full((224, 224, 1), 255, np.uint8), ramp))
+    assert (laid[:, 112] == 0).all() and (laid[:, 113] == 255).all()
+    assert ((laid == 0).sum(), (laid == 255).sum()) == (224, 224)  # and the picture's edge has none
 
 
 def test_where_nothing_counts_is_the_darkened_image() -> None:

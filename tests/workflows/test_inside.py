@@ -1,6 +1,7 @@
 """What a report shows of the inside of a network."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,3 +62,11 @@ def test_pictures_that_are_made_anew_leave_the_filters(run: nw.Run, monkeypatch:
         inside = look_inside(predictor, open_own_data(run.folder, Own(), run.recipe), Own(), val)
     assert [sheet.title for sheet in inside.sheets] == ["Its first filters"]
     assert inside.missing == ("there are no pictures to explain",)
+
+
+def test_the_report_shows_it(run: nw.Run, tmp_path: Path) -> None:
+    text = run.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "features.0.conv" in text and "What misled it" in text and "Its first filters" in text
+    for each in explain_mistakes(run.folder, Own()).images:
+        assert f'alt="{each.source}: {each.label} (' in text
+    assert len(text) < 5_000_000

@@ -53,17 +53,29 @@ class Explained:
 
 
 def overlay(pixels: Pixels, heat: npt.NDArray[np.float32]) -> Pixels:
-    """Lay a map (h, w) in [0, 1] over an image (H, W, C) uint8 -> (H', W', 3) uint8; bright is what counts."""
+    """Lay a map (h, w) in [0, 1] over an image (H, W, C) uint8 -> (H', W', 3) uint8.
+
+    Bright is what counts; a white line with a black edge is where the map is 0.5, on whatever brightness."""
     gray = np.asarray(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("L"))
     factor = max(1, round(OVERLAY_PIXELS / max(gray.shape)))
     gray = gray.repeat(factor, axis=0).repeat(factor, axis=1)
     large = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32)).resize(
         (gray.shape[1], gray.shape[0]), Image.Resampling.BICUBIC
     )
-    colours = _COLOURS(np.clip(np.asarray(large), 0, 1))[..., :3]
+    smooth = np.clip(np.asarray(large), 0, 1)
+    colours = _COLOURS(smooth)[..., :3]
     mixed = (1 - _STRENGTH) * gray[..., None] / 255 + _STRENGTH * colours
+    inside = smooth >= 0.5
+    core = _shrunk(inside)
+    mixed[inside & ~core], mixed[core & ~_shrunk(core)] = 0, 1
     pictured: Pixels = (255 * mixed).round().astype(np.uint8)
     return pictured
+
+
+def _shrunk(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Take one pixel off the border of a region; the picture's own edge is none."""
+    padded = np.pad(inside, 1, mode="edge")
+    return inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
 def overlay_png(explained: Explained) -> bytes:
@@ -103,7 +115,7 @@ def draw_grad_cam(explained: Sequence[Explained], *, layer: str, calibrated: boo
     left_out = f"The first {len(shown)} of {len(explained)} images. " if len(explained) > len(shown) else ""
     kind = "calibrated" if calibrated else "the network's own, not calibrated"
     lines = (
-        f"From nothing to most of what speaks for the class, on each image by itself: Grad-CAM at {layer}.",
+        f"From nothing to most of what speaks for the class, by image; the line is at half. Grad-CAM at {layer}.",
         f"{left_out}Probabilities are {kind}.",
     )
     note = "\n".join(fitted(line, (width - 0.15) * POINTS_PER_INCH, SMALL) for line in lines)

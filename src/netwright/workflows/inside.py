@@ -1,7 +1,6 @@
 """What a report shows of the inside of a run's network: layers, what misled it, its first filters."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +47,11 @@ def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, v
     layers = summarize(predictor.network, (bundle.in_channels, *bundle.image_size)).to_mapping()
     sheets: list[Sheet] = []
     missing: list[str] = []
-    draws: tuple[Callable[[], list[Sheet]], ...] = (
-        lambda: _mistakes(predictor, labelled, own, val),
-        lambda: [_filters(predictor)],
-    )
-    for draw in draws:
-        try:
-            sheets += draw()
-        except NetwrightError as error:
-            missing.append(str(error))
+    try:
+        sheets.append(_filters(predictor))  # first: a network without convolution has no Grad-CAM either
+        sheets[:0] = _mistakes(predictor, labelled, own, val)
+    except NetwrightError as error:
+        missing.append(str(error))
     return Inside(layers, tuple(sheets), tuple(missing))
 
 
@@ -78,7 +73,7 @@ def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val
     )
     text = (
         "The surest mistakes on val. Bright is what speaks for the wrong class that the network named (Grad-CAM, "
-        f"Selvaraju et al. 2017, at {found.layer}), on each image by itself; it says where, not why."
+        f"Selvaraju et al. 2017, at {found.layer}), by image; the line is at half. It says where, not why."
     )
     return [Sheet("What misled it", text, pictures)]
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import InputError, NetwrightError
 from netwright.files.atomic import explained, write_atomic
-from netwright.report.page import Extras, Picture, notable, render
+from netwright.report.page import Extras, Panel, Picture, notable, render
 from netwright.report.records import Records, read_records
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.evaluate import open_own_data
+from netwright.workflows.inside import look_inside
 from netwright.workflows.own import Own
 from netwright.workflows.thumbnails import thumbnails
 
@@ -50,23 +52,40 @@ def report_at_the_end(folder: RunFolder, prepared: PreparedData) -> Path:
 
 
 def _look(folder: RunFolder, own: Own, records: Records) -> Extras:
-    """Open the data and the network of a finished run, and take from them what the report shows.
-
-    The place for what `inspection` sees in the network: layers, and panels of pictures."""
+    """Open the data and the network of a finished run, and take from them what the report shows."""
     recipe = folder.read_recipe()
     machine = machine_for_predictions(recipe.runtime)
     with applied(machine):
         predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
-        pictures = _pictures(folder, own, records, predictor)
-    return Extras(pictures)
+        labelled, missing = _open(folder, own)
+        pictures = {} if labelled is None else _pictures(labelled, own, records, predictor)
+        inside = look_inside(predictor, labelled, own, records.outputs.get("val"))
+    if inside.sheets and inside.missing:  # without any sheet it is a network without convolution
+        missing = " ".join([missing, f"Without Grad-CAM: {inside.missing[0]}."]).strip()
+    panels = [
+        Panel(
+            sheet.title,
+            sheet.text,
+            [(Picture(png, width, height), words) for png, width, height, words in sheet.pictures],
+        )
+        for sheet in inside.sheets
+    ]
+    return Extras(pictures, inside.layers, panels, missing)
 
 
-def _pictures(folder: RunFolder, own: Own, records: Records, predictor: Predictor) -> Pictures:
+def _open(folder: RunFolder, own: Own) -> tuple[LabelledData | None, str]:
+    """Open the run's data, or say why they can't be."""
+    try:
+        return open_own_data(folder, own, folder.read_recipe()), ""
+    except NetwrightError as error:
+        return None, f"Without pictures: {str(error).splitlines()[0]}"
+
+
+def _pictures(labelled: LabelledData, own: Own, records: Records, predictor: Predictor) -> Pictures:
     """Decode only the images that are shown."""
     wanted = {split: rows for split, rows in _wanted(records).items() if rows}
     if not wanted:
         return {}
-    labelled = open_own_data(folder, own, folder.read_recipe())
     chosen = {split: np.array(rows, dtype=np.int64) for split, rows in wanted.items()}
     prepared = prepare_like(labelled, chosen, predictor.transform, own.transform)
     return {split: thumbnails(prepared, rows) for split, rows in wanted.items()}
