@@ -31,8 +31,7 @@ def _neighbours(prepared: PreparedData, split: str) -> dict[str, Any] | None:
     if prepared.store.items is not None or "train" not in prepared.rows or not len(prepared.rows[split]):
         return None
     random = np.random.default_rng(0)
-    pixels = prepared.store.pixels
-    readable = max(1, MOST_BYTES // max(1, pixels[:1].numel() * pixels.element_size()))
+    readable = max(1, MOST_BYTES // max(1, _bytes_of_one(prepared)))
     train = _sample(prepared.rows["train"], min(MOST_TRAIN, readable), random)
     judged = _sample(prepared.rows[split], min(MOST_JUDGED, readable), random)
     targets = prepared.store.targets.cpu()
@@ -54,6 +53,14 @@ def nearest_answers(train: Tensor, train_targets: Tensor, judged: Tensor, num_cl
     return votes.argmax(dim=1)
 
 
+def _bytes_of_one(prepared: PreparedData) -> int:
+    """Return how many bytes of decoded pixels are read for an image, in the mean where they differ in size."""
+    store = prepared.store
+    if store.pictures is not None:
+        return int(store.pictures.values.nbytes // max(1, len(store.pictures)))
+    return store.pixels[:1].numel() * store.pixels.element_size()
+
+
 def _sample(rows: Any, most: int, random: np.random.Generator) -> Tensor:
     chosen = rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False))
     return torch.from_numpy(np.ascontiguousarray(chosen))
@@ -63,8 +70,7 @@ def _small(prepared: PreparedData, rows: Tensor) -> Tensor:
     """Return the rows' pictures as (n, D) float32 in [0, 1], at most 16 × 16 pixels each."""
     parts = []
     for part in torch.split(rows, 256):
-        pixels = prepared.store.gather(part.to(prepared.store.pixels.device)).cpu()
-        pixels = prepared.transform.crop(pixels)
+        pixels = prepared.store.views(part.to(prepared.store.pixels.device), prepared.transform).cpu()
         stride = max(1, min(pixels.shape[1:3]) // (4 * SIDE_PIXELS))  # enough of a photograph for means of 16 × 16
         images = prepared.transform.unit(pixels[:, ::stride, ::stride]).permute(0, 3, 1, 2)
         size = (min(SIDE_PIXELS, images.shape[2]), min(SIDE_PIXELS, images.shape[3]))

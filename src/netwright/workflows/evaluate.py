@@ -239,6 +239,7 @@ def _draw_suspects(folder: RunFolder, split: str, images: list[dict[str, Any]], 
         return
     from netwright.report.examples import plot_examples
 
-    pixels = store.gather(torch.tensor([image["row"] for image in images]))
+    rows = torch.tensor([image["row"] for image in images])
+    pixels = store.views(rows.to(store.pixels.device), prepared.transform).cpu()
     labels = [f"{image['label']}; {image['looks_like']}?" for image in images]
     plot_examples(list(pixels.numpy()), labels, path, title=f"{folder.path.name}: are these labels right?")
