@@ -1,12 +1,14 @@
 """What a report shows of the inside of a run's network: layers, what misled it, its first filters."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from torch import nn
 
 from netwright.data.labelled import LabelledData
 from netwright.data.prepare import prepare_like
@@ -32,9 +34,9 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Inside:
-    """`layers`, as `inspection.summary` records them, and sheets of pictures; `missing` says why one is not there."""
+    """`layers`, as `inspection.summary` records them where it can, and sheets of pictures; `missing` says why one is not there."""
 
-    layers: dict[str, Any]
+    layers: dict[str, Any] | None
     sheets: tuple[Sheet, ...]
     missing: tuple[str, ...]
 
@@ -44,7 +46,7 @@ def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, v
 
     `labelled` are the run's data, opened and not yet decoded; `val` is what it said of them, as the run keeps it."""
     bundle = predictor.bundle
-    layers = summarize(predictor.network, (bundle.in_channels, *bundle.image_size)).to_mapping()
+    layers = layers_of(predictor.network, (bundle.in_channels, *bundle.image_size))
     sheets: list[Sheet] = []
     missing: list[str] = []
     try:
@@ -53,6 +55,14 @@ def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, v
     except NetwrightError as error:
         missing.append(str(error))
     return Inside(layers, tuple(sheets), tuple(missing))
+
+
+def layers_of(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any] | None:
+    """Return the table of layers; None for a network of the user's own that takes no black images."""
+    try:
+        return summarize(network, input_shape).to_mapping()
+    except Exception:  # whatever a forward of the user's own raises: the report goes without the table
+        return None
 
 
 def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val: StoredOutputs | None) -> list[Sheet]:

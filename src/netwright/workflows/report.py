@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
@@ -16,7 +17,7 @@ from netwright.report.records import Records, read_records
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.evaluate import open_own_data
-from netwright.workflows.inside import look_inside
+from netwright.workflows.inside import layers_of, look_inside
 from netwright.workflows.own import Own
 from netwright.workflows.thumbnails import thumbnails
 
@@ -43,12 +44,13 @@ def report_of(folder: RunFolder, own: Own, *, out: Path | None = None) -> Path:
     return _write(records, extras, out or folder.report)
 
 
-def report_at_the_end(folder: RunFolder, prepared: PreparedData) -> Path:
-    """Write the report that a training leaves, from what it has just recorded and decoded; no network is run."""
+def report_at_the_end(folder: RunFolder, prepared: PreparedData, network: nn.Module) -> Path:
+    """Write the report that a training leaves, from what it has just recorded and decoded, without another pass."""
     records = read_records(folder, state="done")
     wanted = _wanted(records)
     pictures = {split: thumbnails(prepared, rows) for split, rows in wanted.items() if split in prepared.rows}
-    return _write(records, Extras(pictures, rest=f"netwright report {shlex.quote(str(folder.path))}"), folder.report)
+    rest = f"netwright report {shlex.quote(str(folder.path))}"
+    return _write(records, Extras(pictures, layers_of(network, prepared.input_shape), rest=rest), folder.report)
 
 
 def _look(folder: RunFolder, own: Own, records: Records) -> Extras:

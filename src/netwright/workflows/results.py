@@ -74,7 +74,7 @@ def write_results(
         draw_plots(folder, state, task, best["epoch"], metrics)
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
-        report_at_the_end(folder, prepared)
+        report_at_the_end(folder, prepared, state.model)
 
 
 def diagnosis(state: TrainingState, metrics: dict[str, Any], best_epoch: int) -> dict[str, Any]:
