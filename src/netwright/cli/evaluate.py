@@ -48,6 +48,7 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
         parts += ["", _suspects(metrics["suspects"])]
     if result.get("plot"):
         parts += ["", f"confusion matrix: {result['plot']}"]
+        parts += [f"to have this in the report: netwright report {result['run']}"]
     return "\n".join([*parts, "", _last_line(result, data)])
 
 
