@@ -34,7 +34,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Inside:
-    """`layers`, as `inspection.summary` records them where it can, and sheets of pictures; `missing` says why one is not there."""
+    """`layers` as `inspection.summary` records them, where it can, and sheets; `missing` says why one is not there."""
 
     layers: dict[str, Any] | None
     sheets: tuple[Sheet, ...]

@@ -37,13 +37,8 @@ def thumbnail(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Pictur
     """Encode pixels (H, W, C) uint8, C 1 or 3, at most 160 on a side: small ones exactly, others as JPEG."""
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
     image.thumbnail((SIDE_PIXELS, SIDE_PIXELS))
-    return encoded(image, exactly=max(image.size) <= SMALL_PIXELS)
-
-
-def encoded(image: Image.Image, *, exactly: bool = False) -> Picture:
-    """Return an image as JPEG, or as PNG, every pixel as it is."""
     buffer = io.BytesIO()
-    if exactly:
+    if max(image.size) <= SMALL_PIXELS:
         image.save(buffer, format="PNG", optimize=True)
     else:
         image.save(buffer, format="JPEG", quality=JPEG_QUALITY, optimize=True)
