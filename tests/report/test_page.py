@@ -226,6 +226,7 @@ def test_many_classes_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_run_without_val_says_so(tmp_path: Path) -> None:
     text = page_of(write_run(tmp_path / "run", ["ant", "bee"], splits=())).text
     assert "none yet no split was judged: there is no val split" in text
+    assert "Epoch 1 is the one that is kept, the last: there is no val split" in text
     assert "Results" not in text.replace("results", "")
 
 
@@ -235,8 +236,8 @@ def test_an_unfinished_run_says_so(run: RunFolder, state: str) -> None:
     run.metrics.unlink()
     text = page_of(run).text
     # running without a living process is interrupted
-    expected = {"failed": "This run failed after 1 epochs: the loss is <b>not</b> finite"}
-    assert expected.get(state, "This run was interrupted after 1 epochs") in text
+    expected = {"failed": "This run failed after 1 epoch: the loss is <b>not</b> finite"}
+    assert expected.get(state, "This run was interrupted after 1 epoch") in text
     assert "netwright resume" in text
 
 
@@ -247,6 +248,14 @@ def test_damaged_files_are_named(run: RunFolder) -> None:
     text = page_of(run).text
     for name in ("recipe.yaml", "environment.json", "metrics.json", "outputs/val.safetensors"):
         assert name in text.split("Not readable:")[1][:200]
+
+
+def test_damaged_data_json_leaves_the_numbers(run: RunFolder) -> None:
+    found = json.loads(run.metrics.read_text())["val"]
+    run.data.write_text("{")
+    text = page_of(run).text
+    assert "Not readable: data.json" in text
+    assert f"{100 * found['accuracy']:.1f} %" in text
 
 
 def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
