@@ -47,6 +47,19 @@ def test_a_linear_model_that_has_stopped_underfits() -> None:
     assert "larger network" in found["advice"]
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_one_or_two_epochs_do_not_show_underfitting(epochs: int) -> None:
+    """Numbers of train are of the epoch while it learnt: one epoch of mnist-fast has 94.7 % there and 99.0 % on val."""
+    records = history([0.21] * epochs, [0.03] * epochs, [0.947] * epochs, [0.99] * epochs)
+    found = verdict(records, majority=0.11)
+    assert found["verdict"] == "fine" and "No sign" in found["sentence"]
+
+
+def test_good_answers_on_val_are_no_underfitting() -> None:
+    """Strong augmentation keeps train accuracy low."""
+    assert verdict(history([0.5] * 9, [0.05] * 9, [0.85] * 9, [0.985] * 9), majority=0.1)["verdict"] == "fine"
+
+
 def test_a_run_that_was_still_getting_better_is_too_short() -> None:
     loss = [2.3 - 0.2 * epoch for epoch in range(6)]
     accuracy = [0.15 + 0.1 * epoch for epoch in range(6)]

@@ -12,7 +12,8 @@ LEARNT_NOTHING = 0.02  # a train loss that fell by less than 2 % of where it beg
 STILL_FALLING = 0.03  # a loss that fell by more than 3 % over the last fifth of the epochs
 GAP_POINTS = 0.03  # a gap between train and val accuracy of less than 3 points is not spoken of
 TURNED = 0.05  # a val loss more than 5 % above its least has turned
-NOT_SOLVED = 0.97  # under this train accuracy a small gap means underfitting
+NOT_SOLVED = 0.97  # under this accuracy, on train and val, a small gap means underfitting
+LEAST_EPOCHS = 3  # before, nothing can be said to have stopped
 
 
 def diagnose(
@@ -41,7 +42,9 @@ def diagnose(
         return _overfitting(val, best, found, turned) | found
     if stopped_by in ("epochs", "time") and _falling(val, "val_loss") and not _annealed(val):
         return _too_short(val) | found
-    if found["gap_opened_epoch"] is None and last["train_accuracy"] < NOT_SOLVED and not _falling(val, "train_loss"):
+    unsolved = max(last["train_accuracy"], last["val_accuracy"]) < NOT_SOLVED
+    stopped = len(val) >= LEAST_EPOCHS and not _falling(val, "train_loss")
+    if found["gap_opened_epoch"] is None and unsolved and stopped:
         return _underfitting(last) | found
     return _fine(last, best) | found
 
