@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from netwright.data.custom import custom_input
-from netwright.data.discover import image_files
 from netwright.data.labelled import Rows
 from netwright.data.prepare import PreparedData, prepare_like
 from netwright.deployment.predictor import Predictor
@@ -20,7 +18,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.outputs import StoredOutputs, load_outputs
 from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.own import Own
-from netwright.workflows.predict import as_sources, is_path_list, opened
+from netwright.workflows.predict import named_sources, opened
 
 if TYPE_CHECKING:
     from netwright.report.grad_cam import Explained
@@ -122,13 +120,7 @@ def explain_images(folder: RunFolder, own: Own, images: Any, *, label: str | Non
     """Explain paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images; see `explain_pixels`.
 
     Raises DataError for an image that can't be read."""
-    if is_path_list(images):
-        given = [images] if isinstance(images, (str, Path)) else list(images)
-        sources: list[Any] = [file for path in given for file in image_files(Path(path))]
-        names = [str(source) for source in sources]
-    else:
-        sources = as_sources(images)
-        names = [str(place) for place in range(len(sources))]
+    sources, names = named_sources(images)
     if not sources:
         raise DataError("there is no image to explain; give image files, folders of them, or arrays")
     with opened(folder.path, own) as predictor:

@@ -33,15 +33,19 @@ def predict_files(run: str | Path, paths: Sequence[str], *, top: int = 5, plot: 
     return as_json(answers, top, calibrated)
 
 
-def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
-    """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images."""
+def named_sources(images: Any) -> tuple[list[Any], list[str]]:
+    """Return what a predictor can decode and a name for each: the files of paths, or images given, by their place."""
     if is_path_list(images):
         given = [images] if isinstance(images, (str, Path)) else list(images)
-        sources: list[Any] = [file for path in given for file in image_files(Path(path))]
-        names = [str(source) for source in sources]
-    else:
-        sources = as_sources(images)
-        names = [str(place) for place in range(len(sources))]
+        files = [file for path in given for file in image_files(Path(path))]
+        return list(files), [str(file) for file in files]
+    sources = as_sources(images)
+    return sources, [str(place) for place in range(len(sources))]
+
+
+def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
+    """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images."""
+    sources, names = named_sources(images)
     with opened(folder.path, own) as predictor:
         answers = list(predictor.predict(sources, names))
     wrong = [answer for answer in answers if answer.error is not None]
