@@ -61,7 +61,7 @@ def _split_mix(state: Tensor) -> Tensor:
 
 
 def _uniforms_numpy(key: int, sample_ids: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float32]:
-    """Do the same with NumPy, which has unsigned integers and calls of 1 µs: 24 against 120 µs for 64 samples."""
+    """Do the same with NumPy, which has unsigned integers and calls of 1 µs: 50 against 150 µs for 64 samples."""
     golden = np.uint64(_GOLDEN % 2**64)
     columns = np.arange(1, count + 1, dtype=np.uint64)
     ids = _split_mix_numpy(sample_ids.astype(np.uint64)[:, None] * golden + np.uint64(key))

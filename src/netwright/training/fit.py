@@ -112,7 +112,7 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
             nn.utils.clip_grad_norm_(parameters, training.clip_norm)
     set_lr(state, plan)
     state.optimizer.step()
-    for group in state.optimizer.param_groups:  # as zero_grad(), which takes 15 µs for it
+    for group in state.optimizer.param_groups:  # as zero_grad(), which takes 17 µs for it
         for parameter in group["params"]:
             parameter.grad = None
     state.progress.step += 1
