@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from netwright.config.library import read_recipe_file, shipped_recipes
-from netwright.config.recipe import PARTS, SECTIONS, Recipe, build_recipe, num_outputs_for, output_for
+from netwright.config.recipe import PARTS, Recipe, build_recipe, num_outputs_for, output_for
+from netwright.config.sections import SECTIONS
 from netwright.errors import RecipeError
 from netwright.runs.folder import recipe_text
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from netwright.config.recipe import Data
+from netwright.config.sections import Data
 from netwright.data.labelled import ArrayImages, ItemImages
 from netwright.data.sources import open_data
 from netwright.errors import DataError

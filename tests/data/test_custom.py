@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from netwright.config.models import Cnn
-from netwright.config.recipe import Runtime, build_recipe
+from netwright.config.recipe import build_recipe
+from netwright.config.sections import Runtime
 from netwright.data.batches import Batches
 from netwright.data.prepare import prepare
 from netwright.data.sources import open_data

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwright.config.recipe import Data, Split
+from netwright.config.sections import Data, Split
 from netwright.data.discover import describe_source, image_files, list_folder
 from netwright.data.sources import open_data
 from netwright.data.splits import split_rows

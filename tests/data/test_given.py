@@ -8,7 +8,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 
-from netwright.config.recipe import Data
+from netwright.config.sections import Data
 from netwright.data.sources import open_data
 from netwright.errors import DataError
 

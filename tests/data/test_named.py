@@ -11,7 +11,8 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from netwright.config.recipe import Data, build_recipe
+from netwright.config.recipe import build_recipe
+from netwright.config.sections import Data
 from netwright.data import named
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages
 from netwright.data.prepare import prepare

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netwright.config.recipe import Data, Split
+from netwright.config.sections import Data, Split
 from netwright.data.labelled import ArrayImages, LabelledData
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, cut_rows, manifest, split_rows

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import netwright as nw
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.deployment.predictor import load_predictor
 from netwright.errors import InputError
 from netwright.runtime.machine import choose_machine

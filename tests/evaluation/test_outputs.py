@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.config.optimization import CRITERIA, Criterion
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.data.batches import Batch
 from netwright.evaluation.outputs import run_network
 from netwright.runtime.machine import choose_machine

@@ -12,7 +12,7 @@ import netwright
 STEPS = """
 import resource, torch
 from torch import nn
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.runtime.machine import applied, choose_machine
 
 network = nn.Sequential(

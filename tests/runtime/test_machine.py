@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.errors import MachineError
 from netwright.runtime.machine import applied, choose_machine, hardware_bf16, machine_for_predictions, resolved
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from netwright.config.recipe import Training
+from netwright.config.sections import Training
 from netwright.training.averaging import average, averaged
 from netwright.training.state import Sums, TrainingState
 

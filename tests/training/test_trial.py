@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netwright.config.recipe import Runtime, build_recipe
+from netwright.config.recipe import build_recipe
+from netwright.config.sections import Runtime
 from netwright.data.arrays import assemble_arrays
 from netwright.data.batches import Batch, Batches
 from netwright.data.prepare import prepare

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from netwright.config.recipe import PARTS, SECTIONS
+from netwright.config.recipe import PARTS
+from netwright.config.sections import SECTIONS
 from netwright.errors import RecipeError, did_you_mean, listed
 
 # The common fields' short names: options of `netwright train` and keyword arguments of `nw.train`.

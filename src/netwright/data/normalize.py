@@ -1,6 +1,7 @@
 """Which mean and standard deviation the evaluation transform normalises with."""
 
-from netwright.config.recipe import Recipe, Statistic
+from netwright.config.recipe import Recipe
+from netwright.config.sections import Statistic
 from netwright.data.labelled import Rows
 from netwright.data.statistics import channel_statistics
 from netwright.data.store import Store

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from netwright.config.recipe import Data
+from netwright.config.sections import Data
 from netwright.data.discover import as_path, describe_source
 from netwright.data.folders import open_folder
 from netwright.data.given import open_given

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.config.recipe import Split
+from netwright.config.sections import Split
 from netwright.data.discover import as_path
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows

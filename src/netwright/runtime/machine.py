@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import torch
 
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.errors import MachineError
 from netwright.runtime.allocator import keep_large_blocks
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from netwright.config.recipe import Training
+from netwright.config.sections import Training
 from netwright.training.state import TrainingState
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.config.recipe import Training
+from netwright.config.sections import Training
 from netwright.data.batches import Batch
 from netwright.errors import Interrupted, WorkFailed
 from netwright.evaluation.outputs import Outputs, run_network

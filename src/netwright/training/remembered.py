@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.errors import MachineError
 from netwright.files.atomic import write_json
 from netwright.files.folders import cache_folder

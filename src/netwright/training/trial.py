@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.data.batches import Batch
 from netwright.runtime.machine import Machine, in_memory_format, memory_format_name
 from netwright.runtime.randomness import seed_step

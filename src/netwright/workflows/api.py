@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.config.overrides import SHORT_NAMES, override
-from netwright.config.recipe import PARTS, SECTIONS, Recipe, build_recipe
+from netwright.config.recipe import PARTS, Recipe, build_recipe
+from netwright.config.sections import SECTIONS
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.workflows import resume as resume_workflow
 from netwright.workflows import series as series_workflow

@@ -8,7 +8,8 @@ import msgspec
 
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
-from netwright.config.recipe import Data, Recipe, build_recipe
+from netwright.config.recipe import Recipe, build_recipe
+from netwright.config.sections import Data
 from netwright.data.discover import as_path, describe_source
 from netwright.runs.folder import recipe_text as recipe_text
 

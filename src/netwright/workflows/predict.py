@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.config.recipe import Runtime
+from netwright.config.sections import Runtime
 from netwright.data.discover import image_files
 from netwright.deployment.predictor import Prediction, Predictor, load_predictor
 from netwright.errors import DataError

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import torch
 
-from netwright.config.recipe import Recipe, Runtime
+from netwright.config.recipe import Recipe
+from netwright.config.sections import Runtime
 from netwright.runtime.load import machine_is_busy
 from netwright.runtime.machine import Machine, memory_format_name, resolved
 from netwright.training.contest import Clock

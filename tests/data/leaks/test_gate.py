@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.config.recipe import Data, Split
+from netwright.config.sections import Data, Split
 from netwright.data.given import open_given
 from netwright.data.labelled import LabelledData
 from netwright.data.leaks import twins as twins_module

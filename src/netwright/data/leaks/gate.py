@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.config.recipe import Data, Split
+from netwright.config.sections import Data, Split
 from netwright.data.groups import groups_in_two_splits
 from netwright.data.labelled import LabelledData, Rows
 from netwright.data.leaks.findings import count_across, find_leaks, listed_pairs, test_with_twin

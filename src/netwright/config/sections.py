@@ -1,0 +1,153 @@
+"""The recipe's sections: data, split, transform, training, runtime."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from netwright.config.schema import Section
+from netwright.errors import RecipeError, did_you_mean, listed
+
+# Fixed-length tuples are not used in unions: msgspec 0.22 crashes when a list meets `int | tuple[int, int]`.
+Count = Annotated[int, Meta(ge=1)]
+Statistic = float | tuple[float, ...]
+Seed = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class Data(Section, frozen=True, kw_only=True):
+    """Which labelled images.
+
+    `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
+    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width);
+    `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black,
+    white); `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed.
+    `group_by` keeps images together that belong together (patient, video, plate): a regex with one capturing group,
+    searched in the path of each file, or the key of an `.npz` with one value an image. `allow_leaks` trains although
+    given splits have equal images or groups in common, and says so in every result."""
+
+    source: str = "digits"
+    root: str | None = None
+    classes: tuple[str, ...] | None = None
+    image_size: Count | tuple[Count, ...] | None = None
+    channels: Literal[1, 3] | None = None
+    value_range: tuple[float, ...] | None = None
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    group_by: str | None = None
+    allow_leaks: bool = False
+
+    def check(self, where: str) -> None:
+        if isinstance(self.image_size, tuple) and len(self.image_size) != 2:
+            raise RecipeError(
+                f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
+            )
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise RecipeError(f"`{where}.classes` names a class twice: {listed(self.classes)}; name each once")
+        if self.classes is not None and len(self.classes) < 2:
+            raise RecipeError(f"`{where}.classes` names {len(self.classes)} class; a classifier needs two or more")
+        if self.value_range is not None and (len(self.value_range) != 2 or self.value_range[0] >= self.value_range[1]):
+            raise RecipeError(f"`{where}.value_range` is {self.value_range}; expected (black, white), black < white")
+
+
+class Split(Section, frozen=True, kw_only=True):
+    """Which sample is in which split: fractions of what is not given already.
+
+    Null means: val is 0.1 of a given train when test is given too; a lone set gives 0.7 / 0.15 / 0.15; train and val
+    given have no test. `manifest` is the split.json of another run, used again instead of drawing."""
+
+    val: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    test: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    seed: Seed = 0
+    manifest: str | None = None
+
+    def check(self, where: str) -> None:
+        if (self.val or 0) + (self.test or 0) >= 1:
+            raise RecipeError(
+                f"`{where}.val` is {self.val} and `{where}.test` is {self.test}: together they leave nothing to train "
+                "on; lower one of them"
+            )
+
+
+class Transform(Section, frozen=True, kw_only=True):
+    """Image -> tensor, the same in training, evaluation and serving.
+
+    `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own),
+    `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels that files get
+    before `image_size` is cut from the centre (null: 1.15 × image_size; whole pictures, under random_resized_crop, are
+    kept larger, and cut so in evaluation); `background` is the gray level under transparent pixels. `views` is
+    test-time augmentation: the outputs for the image, its mirror image (and both shifted by a pixel along each
+    diagonal) are averaged."""
+
+    normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] = "computed"
+    resize: Count | None = None
+    background: Annotated[int, Meta(ge=0, le=255)] = 255
+    views: Literal["none", "mirror", "mirror_shift"] = "none"
+
+    def check(self, where: str) -> None:
+        if isinstance(self.normalize, str):
+            return
+        if len(self.normalize) != 2:
+            raise RecipeError(f"`{where}.normalize` is {list(self.normalize)}; expected a word or [mean, std]")
+        stds = self.normalize[1] if isinstance(self.normalize[1], tuple) else (self.normalize[1],)
+        if not stds or min(stds) <= 0:
+            raise RecipeError(f"`{where}.normalize` has the standard deviation {min(stds, default=None)}; expected > 0")
+
+
+class Training(Section, frozen=True, kw_only=True):
+    """How long and on how much at once.
+
+    `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm. `monitor` is
+    any number of the history (`…loss` and `…error` are best when small, the rest when large); `patience` epochs
+    without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch. `fast` trains
+    in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
+    `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
+    follow. `averaging` keeps a moving average of the weights (`lookahead` also goes on from it), which is what is
+    judged and kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself."""
+
+    epochs: Count = 10
+    batch_size: Count = 64
+    accumulation_steps: Count = 1
+    clip_norm: Annotated[float, Meta(gt=0)] | None = None
+    monitor: str = "val_loss"
+    patience: Count | None = None
+    seed: Seed = 0
+    eval_every_steps: Count | None = None
+    checkpoint_seconds: Annotated[float, Meta(ge=0)] = 300.0
+    max_minutes: Annotated[float, Meta(gt=0)] | None = None
+    fast: bool = False
+    resolutions: tuple[Count, ...] = ()
+    averaging: Literal["none", "ema", "lookahead"] = "none"
+    averaging_decay: Annotated[float, Meta(gt=0, lt=1)] = 0.99
+    averaging_every_steps: Count = 5
+
+
+class Runtime(Section, frozen=True, kw_only=True):
+    """Where the run runs. `auto` is replaced in the saved recipe by what was chosen.
+
+    `optimizer_kernel` is how the optimizer updates: one tensor after the other (plain), torch's lists of tensors
+    (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial.
+    `workers` is how many processes read your own `Dataset` (0: the main one does); they change no result."""
+
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Count | Literal["auto"] = "auto"
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    optimizer_kernel: Literal["auto", "plain", "foreach", "fused"] = "auto"
+    trial: bool = True
+    workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
+    exact: bool = False
+
+    def check(self, where: str) -> None:
+        known = ("auto", "cpu", "cuda", "mps")
+        kind, _, number = self.device.partition(":")
+        if kind not in known or (number and not (kind == "cuda" and number.isdecimal())) or self.device.endswith(":"):
+            raise RecipeError(f"`{where}.device` is {self.device!r}{did_you_mean(kind, known)}; known: {listed(known)}")
+        if self.exact and self.precision == "bf16":
+            raise RecipeError(f"`{where}.exact` computes in fp32 and `{where}.precision` is bf16; give up one of them")
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "split": Split,
+    "transform": Transform,
+    "training": Training,
+    "runtime": Runtime,
+}
