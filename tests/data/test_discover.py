@@ -116,7 +116,9 @@ def test_empty_folder_and_loose_images(make_folder: Make, tmp_path: Path) -> Non
         ("a.tar.gz", "tar -xf"),
         ("a.npy", "savez"),
         ("a.png", "one image"),
-        ("a.csv", "not labelled images"),
+        ("a.txt", "not labelled images"),
+        ("a.7z", "7z x a.7z"),
+        ("a.rar", "unrar x"),
     ],
 )
 def test_files_that_are_no_source(tmp_path: Path, name: str, message: str) -> None:

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Look at DATA: samples per class and split, image sizes and modes, mean and standard deviation, imbalance.
 
-    DATA is what `netwright train` takes: a name, a folder or an .npz.
+    DATA is what `netwright train` takes: a name, a folder, an .npz, a table of paths and labels.
     """
     from netwright.workflows.explore import explore
 

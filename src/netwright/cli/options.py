@@ -34,9 +34,11 @@ SHORT_OPTIONS = {
     "image_size": Short("N|HxW", "Size in pixels that the network sees.", "size"),
     "value_range": Short("[A,B]", "What float pixels mean: the values of black and white, such as [0,1].", "value"),
     "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
-    "data_root": Short("DIR", "Where named data sets already lie; read, never written."),
+    "data_root": Short("DIR", "Where named data sets already lie, or a table's paths begin; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
-    "group_by": Short("REGEX|KEY", "Keep images together: a regex with one (group) on paths, or a key of the .npz."),
+    "group_by": Short(
+        "REGEX|KEY", "Keep images together: a regex with one (group) on paths, a key of the .npz, a table's column."
+    ),
     "allow_leaks": Short("", "Train although given splits share images; every result says so.", "flag"),
     "device": Short("NAME", "auto (default), cpu, cuda, cuda:1 or mps."),
     "precision": Short("NAME", "auto (default), fp32 or bf16."),

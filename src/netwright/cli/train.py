@@ -37,8 +37,8 @@ def command(
     """Train a classifier on labelled images and keep everything about it in a run folder.
 
     DATA is a name (digits, mnist, fashion-mnist, cifar10, …), a folder of class folders, a folder with train/, val/ and
-    test/ of class folders, an .npz, or a recipe: its name or its file. Without DATA it is digits, which needs no
-    download.
+    test/ of class folders, an .npz, a table (.csv, .parquet) of paths and labels, or a recipe: its name or its file.
+    Without DATA it is digits, which needs no download.
 
     The test split stays sealed; open it once the choice is made: netwright evaluate RUN --split test
     """

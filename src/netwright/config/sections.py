@@ -16,16 +16,21 @@ Seed = Annotated[int, Meta(ge=0, le=2**62)]
 class Data(Section, frozen=True, kw_only=True):
     """Which labelled images.
 
-    `source` is a name, a folder or an `.npz`; `root` where named sets lie already (read, never written); `classes`
-    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width);
-    `channels` 1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black,
-    white); `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed.
-    `group_by` keeps images together that belong together (patient, video, plate): a regex with one capturing group,
-    searched in the path of each file, or the key of an `.npz` with one value an image. `allow_leaks` trains although
-    given splits have equal images or groups in common, and says so in every result."""
+    `source` is a name, a folder, an `.npz` or a table of paths and labels (.csv, .tsv, .parquet); `root` is where named
+    sets lie already (read, never written), and where a table's paths begin (null: at its own folder); `path_column`,
+    `label_column` and `split_column` are the table's (null: told by their names and look). `classes` keeps some classes
+    only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or 3 (null: the
+    data's own); `value_range` declares what floats (or other integers) mean, (black, white); `on_bad_image` says
+    whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps images together
+    that belong together (patient, video, plate): a regex with one capturing group, searched in the path of each file,
+    or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although given splits
+    have equal images or groups in common, and says so in every result."""
 
     source: str = "digits"
     root: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
     classes: tuple[str, ...] | None = None
     image_size: Count | tuple[Count, ...] | None = None
     channels: Literal[1, 3] | None = None

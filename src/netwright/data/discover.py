@@ -1,37 +1,33 @@
-"""What a source is: a built-in name, a folder of class folders, a folder of splits, an `.npz`. No NumPy, no torch."""
+"""What a source is: a built-in name, a folder of class folders or of splits, an `.npz`, a table. No NumPy, no torch."""
 
 import errno
 import os
-import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from netwright.config.datasets import BUILT_IN
+from netwright.data.listing import IMAGE_SUFFIXES, is_hidden, list_folder
 from netwright.errors import DataError, did_you_mean, listed
 
-Kind = Literal["named", "folder", "split folder", "npz"]
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
-
-@dataclass
-class Listing:
-    """The images of a folder: split ("all" without splits) -> class name -> sorted paths relative to the root."""
-
-    splits: dict[str, dict[str, list[str]]]
-    notices: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Walk:
-    """What one walk has seen besides images."""
-
-    root: str
-    strays: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
+Kind = Literal["named", "folder", "split folder", "npz", "table"]
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+_UNPACK = {".zip": "unzip", ".7z": "7z x", ".rar": "unrar x"}  # the rest: tar -xf
+ARCHIVE_SUFFIXES = (
+    ".zip",
+    ".tar",
+    ".tgz",
+    ".tbz2",
+    ".txz",
+    ".tar.gz",
+    ".tar.bz2",
+    ".tar.xz",
+    ".tar.zst",
+    ".7z",
+    ".rar",
+)
+_EXPECTED = (
+    "a data set's name, a folder of class folders, an .npz file, or a table (.csv, .parquet) of paths and labels"
+)
 
 
 def describe_source(source: str, *, training: bool = True) -> Kind:
@@ -48,6 +44,8 @@ def describe_source(source: str, *, training: bool = True) -> Kind:
         raise DataError(_missing(source, path))
     if path.suffix.lower() == ".npz":
         return "npz"
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return "table"
     raise DataError(_unfit_file(path))
 
 
@@ -67,36 +65,6 @@ def as_path(text: str) -> Path:
     return path
 
 
-def list_folder(root: Path, *, training: bool = True) -> Listing:
-    """List a folder of class folders, or of train/ val/ test/ with class folders; stray files are counted in notices.
-
-    Without `training` there need be no train/ and no second class: enough to judge on.
-    Nested folders belong to their top class folder. Links that leave the root or loop are not followed.
-    Raises DataError when there is nothing to train on or class names don't agree.
-    """
-    walk = _Walk(os.path.realpath(root))
-    folders, files = _entries(root, walk)
-    if not folders and not files:
-        more = f" (links that leave the folder are not followed: {listed(walk.links)})" if walk.links else ""
-        raise DataError(f"{root} is an empty folder{more}; expected one folder of images for each class")
-    splits = _split_folders(folders, root, training)
-    notices: list[str] = []
-    if splits:
-        found = {split: _list_classes(root, name, walk, notices) for split, name in splits.items()}
-        found = _drop_unlabelled(found, splits, notices)
-        rest = [name for name in folders if name not in splits.values()]
-        notices += [
-            f"took {name}/ as val" for split, name in splits.items() if split == "val" and name.lower() != "val"
-        ]
-        notices += [f"left out beside train/: {listed(rest)}"] if rest else []
-        walk.strays += files
-    else:
-        walk.strays, walk.links = [], []  # the root's own entries are looked at again, as those of a split
-        found = {"all": _list_classes(root, "", walk, notices)}
-    _check_classes(found, root)
-    return Listing(_without_empty(found, root, notices, training), notices + _walk_notices(walk))
-
-
 def _missing(source: str, path: Path) -> str:
     hint = did_you_mean(source, BUILT_IN)
     if not hint and path.parent.is_dir():
@@ -104,165 +72,29 @@ def _missing(source: str, path: Path) -> str:
     if os.sep not in source and "." not in source:
         names = listed(BUILT_IN, 12)
         return f"{source!r} is neither a data set's name nor a path that exists{hint}; some names: {names}"
-    return f"{source} does not exist{hint}; expected a data set's name, a folder of class folders or an .npz file"
+    return f"{source} does not exist{hint}; expected {_EXPECTED}"
 
 
 def _unfit_file(path: Path) -> str:
     name = path.name.lower()
     if name.endswith(ARCHIVE_SUFFIXES):
-        how = f"unzip {path.name}" if name.endswith(".zip") else f"tar -xf {path.name}"
+        how = f"{_UNPACK.get(path.suffix.lower(), 'tar -xf')} {path.name}"
         return f"{path} is an archive; unpack it (`{how}`) and give the folder that holds the class folders"
     if name.endswith(".npy"):
         return f"{path} holds one array without labels; save both: numpy.savez('data.npz', x=images, y=labels)"
     if name.endswith(IMAGE_SUFFIXES):
         return f"{path} is one image; expected a folder that holds a folder of images for each class"
-    return f"{path} is a file that is not labelled images; expected a folder of class folders or an .npz file"
-
-
-def _entries(folder: Path, walk: _Walk) -> tuple[list[str], list[str]]:
-    """Return the sorted names of sub-folders and files to look at; hidden ones and links that leave are put aside."""
-    folders, files = [], []
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"{folder} can't be read ({error.strerror}); check its permissions") from None
-    for entry in entries:
-        if entry.is_symlink() and not _stays_inside(entry.path, walk.root):
-            walk.links.append(entry.name)
-        elif entry.name.startswith(".") or entry.name == "__MACOSX":
-            walk.strays.append(entry.name)
-        elif entry.is_dir():
-            folders.append(entry.name)
-        else:
-            files.append(entry.name)
-    return folders, files
-
-
-def _stays_inside(link: str, root: str) -> bool:
-    """Say whether a link leads to something inside the root that does not hold the link itself."""
-    target, place = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
-    inside = target.startswith(root + os.sep) and os.path.exists(target)
-    return inside and not (place + os.sep).startswith(target + os.sep)
-
-
-def _split_folders(folders: Iterable[str], root: Path, training: bool) -> dict[str, str]:
-    """Return split -> folder name, or nothing when the folders are classes."""
-    names = list(folders)
-    found: dict[str, str] = {}
-    for name in names:
-        split = SPLIT_FOLDERS.get(name.lower())
-        if split in found and split is not None:
-            raise DataError(f"{root} has both {found[split]}/ and {name}/; keep one of them as {split}/")
-        if split is not None:
-            found[split] = name
-    if "train" in found and (len(found) > 1 or len(names) == 1):
-        return {split: found[split] for split in ("train", "val", "test") if split in found}
-    if found and len(found) == len(names):
-        if not training:
-            return {split: found[split] for split in ("val", "test") if split in found}
-        raise DataError(f"{root} has {listed(sorted(found))}/ and no train/; expected train/ with a folder a class")
-    return {}
-
-
-def _list_classes(root: Path, part: str, walk: _Walk, notices: list[str]) -> dict[str, list[str]]:
-    """Return class name -> images below `root/part`; images that lie beside the class folders have no label."""
-    folders, files = _entries(root / part, walk)
-    loose = [name for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
-    if loose and not folders and not part:
-        raise DataError(f"{root} has images ({listed(loose, 3)}) and no class folders; put each class into a folder")
-    if loose:
-        notices.append(f"{len(loose)} images beside the class folders of {part or root.name}/ have no label: left out")
-    walk.strays += [name for name in files if name not in loose]
-    return {name: _list_images(root, os.path.join(part, name), walk, ()) for name in folders}
-
-
-def _list_images(root: Path, part: str, walk: _Walk, above: tuple[str, ...]) -> list[str]:
-    """Return all images below `root/part`, relative to the root, sorted; `above` are the real folders on the way."""
-    here = os.path.realpath(root / part)
-    if here in above:
-        walk.links.append(part)
-        return []
-    folders, files = _entries(root / part, walk)
-    images = [os.path.join(part, name) for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
-    walk.strays += [name for name in files if not name.lower().endswith(IMAGE_SUFFIXES)]
-    for name in folders:
-        images += _list_images(root, os.path.join(part, name), walk, (*above, here))
-    return images
-
-
-def _drop_unlabelled(
-    found: dict[str, dict[str, list[str]]], splits: dict[str, str], notices: list[str]
-) -> dict[str, dict[str, list[str]]]:
-    """Leave out a val/ or test/ that has no class folders (competitions ship their test images so)."""
-    for split in ("val", "test"):
-        if split in found and not found[split]:
-            notices.append(f"{splits[split]}/ has no class folders, so no labels: left out")
-            del found[split]
-    return found
-
-
-def _check_classes(found: dict[str, dict[str, list[str]]], root: Path) -> None:
-    first = next(iter(found))
-    for split, classes in found.items():
-        where = str(root) if split == "all" else f"{root}: {split}/"
-        seen: dict[str, str] = {}
-        for name in classes:
-            key = unicodedata.normalize("NFC", name).casefold()
-            if key in seen:
-                raise DataError(
-                    f"{where} has two classes equal up to case, {seen[key]!r} and {name!r}; merge or rename"
-                )
-            seen[key] = name
-        more, fewer = sorted(set(classes) - set(found[first])), sorted(set(found[first]) - set(classes))
-        if more or fewer:
-            only = [f"only in {split}/: {listed(more)}"] if more else []
-            only += [f"only in {first}/: {listed(fewer)}"] if fewer else []
-            raise DataError(
-                f"{root}: the class folders of {first}/ and {split}/ differ ({'; '.join(only)}); make them equal"
-            )
-
-
-def _without_empty(
-    found: dict[str, dict[str, list[str]]], root: Path, notices: list[str], training: bool
-) -> dict[str, dict[str, list[str]]]:
-    """Drop classes without images. Raises DataError when too few are left, or a class lacks training images."""
-    first = next(iter(found))
-    empty = [name for name, images in found[first].items() if not images]
-    for name in empty:
-        elsewhere = [split for split, classes in found.items() if classes[name]]
-        if elsewhere:
-            raise DataError(f"{root}: class {name!r} has no images in {first}/ and some in {elsewhere[0]}/; add some")
-    if empty:
-        notices.append(f"class folders without images, left out: {listed(empty)}")
-    kept = {
-        split: {name: images for name, images in classes.items() if name not in empty}
-        for split, classes in found.items()
-    }
-    if not kept[first]:
-        raise DataError(f"{root} has no images in class folders; known endings: {listed(IMAGE_SUFFIXES, 12)}")
-    if len(kept[first]) == 1 and training:
-        only = next(iter(kept[first]))
-        said = f" ({listed(empty)} has no images)" if empty else ""
-        raise DataError(f"{root} has images of one class only, {only!r}{said}; a classifier needs two or more folders")
-    return kept
-
-
-def _walk_notices(walk: _Walk) -> list[str]:
-    notices = []
-    if walk.strays:
-        notices.append(f"not images, ignored ({len(walk.strays)}): {listed(walk.strays, 3)}")
-    if walk.links:
-        notices.append(f"{len(walk.links)} links that leave the folder or loop, not followed: {listed(walk.links, 3)}")
-    return notices
+    return f"{path} is a file that is not labelled images; expected {_EXPECTED}"
 
 
 def image_files(path: Path) -> list[Path]:
     """Return the images to predict under a path: a file as it is, a folder's images at any depth, sorted.
 
+    Hidden files (`._cat.jpg` of a Mac's archives) and linked folders are left out.
     Raises DataError when there is no such path."""
     if path.is_dir():
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        return [file for file in inside if file.is_file()]
+        found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        return sorted(file for file in found if not any(map(is_hidden, file.relative_to(path).parts)))
     if not path.exists() and not path.is_symlink():
         raise DataError(f"{path} does not exist; give image files, or folders of them")
     return [path]

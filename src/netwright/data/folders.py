@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from netwright.data.discover import list_folder
 from netwright.data.labelled import FileImages, LabelledData, Rows
+from netwright.data.listing import list_folder
 
 
 def open_folder(root: Path, value_range: tuple[float, float] | None, *, training: bool = True) -> LabelledData:
-    """List the images of a folder; nothing is decoded yet. Raises DataError as `discover.list_folder` does."""
+    """List the images of a folder; nothing is decoded yet. Raises DataError as `listing.list_folder` does."""
     listing = list_folder(root, training=training)
     folders = sorted(next(iter(listing.splits.values())))
     names: list[str] = []

@@ -16,13 +16,13 @@ def with_groups(labelled: LabelledData, group_by: str | None) -> LabelledData:
     RecipeError for a regex that is none, DataError when it does not match every file or there is no such column."""
     if group_by is None:
         return labelled if labelled.groups is None else replace(labelled, groups=None)
-    if not isinstance(labelled.images, FileImages):
-        if labelled.groups is None:
-            raise DataError(
-                f"`data.group_by` is {group_by!r} and {labelled.name} has neither files nor such a column; it is a "
-                "regex for the paths of files, or the key of an .npz with one value an image"
-            )
+    if labelled.groups is not None:  # by a column of the archive or table
         return labelled
+    if not isinstance(labelled.images, FileImages):
+        raise DataError(
+            f"`data.group_by` is {group_by!r} and {labelled.name} has neither files nor such a column; it is a regex "
+            "for the paths of files, the key of an .npz with one value an image, or a column of a table"
+        )
     pattern = _compiled(group_by)
     found = [pattern.search(name) for name in labelled.sample_names]
     missing = [name for name, match in zip(labelled.sample_names, found, strict=True) if _name_of(match) is None]

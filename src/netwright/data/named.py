@@ -17,10 +17,11 @@ import numpy as np
 
 from netwright.config.datasets import NAMED_SETS
 from netwright.data.arrays import assemble_arrays
-from netwright.data.discover import IMAGE_SUFFIXES, as_path
+from netwright.data.discover import as_path
 from netwright.data.idx import find_idx, read_idx
 from netwright.data.item_targets import item_targets
 from netwright.data.labelled import SPLITS, Array, FileImages, ItemImages, LabelledData, Rows
+from netwright.data.listing import IMAGE_SUFFIXES
 from netwright.data.npz import open_npz
 from netwright.errors import DataError, MachineError
 from netwright.files.folders import cache_folder

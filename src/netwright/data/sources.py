@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 
 from netwright.config.sections import Data
-from netwright.data.discover import as_path, describe_source
+from netwright.data.discover import Kind, as_path, describe_source
 from netwright.data.folders import open_folder
 from netwright.data.given import open_given
 from netwright.data.groups import with_groups
 from netwright.data.labelled import LabelledData, Rows
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
+from netwright.data.table_files import open_table
 from netwright.errors import DataError, did_you_mean, listed
+
+TABLE_FIELDS = ("path_column", "label_column", "split_column")
 
 
 def open_data(data: Data, given: object | None = None, *, training: bool = True) -> LabelledData:
@@ -30,6 +33,7 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
     if given is not None:
         return open_given(given, value_range, training=training)
     kind = describe_source(data.source, training=training)
+    _check_columns(data, kind)
     if kind == "named":
         if value_range not in (None, (0.0, 255.0)):
             raise DataError(
@@ -37,9 +41,19 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
             )
         return open_named(data.source, data.root)
     path = as_path(data.source)
+    if kind == "table":
+        return open_table(path, data, value_range, training=training)
     if kind == "npz":
         return open_npz(path, value_range, training=training, group_by=data.group_by)
     return open_folder(path, value_range, training=training)
+
+
+def _check_columns(data: Data, kind: Kind) -> None:
+    for field in TABLE_FIELDS:
+        if kind != "table" and getattr(data, field) is not None:
+            raise DataError(
+                f"`data.{field}` is for tables of paths and labels, and {data.source} is none; leave it out"
+            )
 
 
 def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> LabelledData:

@@ -34,10 +34,10 @@ def train(
 ) -> Run:
     """Train a classifier and return its run.
 
-    `data`: a name, a folder, an `.npz`, a recipe's name or file, a `Recipe`; or arrays (images, targets), a dict of
-    them by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a mapping as
-    in a recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short options
-    (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
+    `data`: a name, a folder, an `.npz`, a table, a recipe's name or file, a `Recipe`; or arrays (images, targets), a
+    dict of them by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a
+    mapping as in a recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short
+    options (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
 
     Raises RecipeError, DataError, MachineError or WorkFailed."""
     parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from netwright.config.recipe import Recipe
+from netwright.data.discover import describe_source
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
-from netwright.data.sources import as_classes, open_data
+from netwright.data.sources import TABLE_FIELDS, as_classes, open_data
 from netwright.data.splits import read_manifest
 from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.predictor import Predictor, load_predictor
@@ -67,7 +68,7 @@ def evaluate_run(
         if data is None:
             prepared = _own_data(folder, own, recipe, predictor, split)
         else:
-            prepared = _other_data(own, recipe, data, predictor)
+            prepared = _other_data(own, recipe, data, predictor, data_root)
             split = _split_of_other(folder, prepared)
         rows_of = "test" if split == "other" else split
         prepared = dataclasses.replace(prepared, transform=predictor.transform)
@@ -193,11 +194,15 @@ def open_own_data(folder: RunFolder, own: Own, recipe: Recipe) -> LabelledData:
     return labelled
 
 
-def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor) -> PreparedData:
+def _other_data(own: Own, recipe: Recipe, data: Any, predictor: Predictor, data_root: str | None) -> PreparedData:
     """Open other labelled data of the same classes, their test split or else all of them, as one split called test."""
     named = isinstance(data, (str, Path))
     source = str(data) if named else recipe.data.source
     section = msgspec.structs.replace(recipe.data, classes=None, group_by=None, source=source)
+    if not (named and describe_source(source, training=False) == "table"):
+        section = msgspec.structs.replace(section, **dict.fromkeys(TABLE_FIELDS))
+    elif data_root is None:  # another table's paths begin at its own folder
+        section = msgspec.structs.replace(section, root=None)
     labelled = as_classes(
         open_data(section, None if named else data, training=False), predictor.bundle.task.class_names
     )

@@ -10,14 +10,14 @@ from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
 from netwright.config.recipe import Recipe, build_recipe
 from netwright.config.sections import Data
-from netwright.data.discover import as_path, describe_source
+from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
 from netwright.runs.folder import recipe_text as recipe_text
 
 DEFAULT = "digits"
 
 
 def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe:
-    """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz) and settings.
+    """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz, a table) and settings.
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
     recipe = build_recipe(override(_base(data or DEFAULT), settings))
@@ -37,9 +37,9 @@ def _settled(section: Data) -> Data:
 def plan_name(data: str | None) -> str:
     """Return what a run on DATA is called: its name, or the last part of its path without the ending."""
     path = Path(data or DEFAULT)
-    return (
-        path.stem if path.suffix in (".yaml", ".yml", ".npz") else path.resolve().name if path.exists() else path.name
-    )
+    if path.suffix.lower() in (".yaml", ".yml", ".npz", *TABLE_SUFFIXES):
+        return path.stem
+    return path.resolve().name if path.exists() else path.name
 
 
 def _base(data: str) -> Mapping[str, Any]:

@@ -1,0 +1,120 @@
+"""A table from a file (CSV, TSV, Parquet) as columns of text. No NumPy, no torch."""
+
+import csv
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.data.listing import IMAGE_SUFFIXES
+from netwright.errors import DataError, MachineError, listed
+
+_DELIMITERS = (",", ";", "\t", "|")
+_MOST_CELL_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Table:
+    """N rows as text: column name -> N cells, "" where there is none.
+
+    `places` says where row i came from ("line 7", "row 6"); `headless` that the file had no line of names, so that the
+    columns are called 1, 2, …"""
+
+    columns: dict[str, list[str]]
+    places: list[str]
+    headless: bool = False
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table by the ending of its name: .csv and .tsv as text, .parquet and .pq through pyarrow.
+
+    Raises DataError for a file that is no table, MachineError when pyarrow is needed and not there."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    try:
+        # a name of a file may hold any bytes and, in quotes, a newline
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = _read_lines(file, path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror})") from None
+    if not lines:
+        raise DataError(f"{path} is empty; expected a line of column names, then a line an image")
+    return _as_table(lines, path)
+
+
+def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
+    """Return (line number, cells) of every line that has any."""
+    first = file.read(_MOST_CELL_BYTES)
+    if "\0" in first:
+        raise DataError(f"{path} is not a text; expected a table, one line an image")
+    file.seek(0)
+    head = first.partition("\n")[0]
+    suffix = path.suffix.lower()
+    delimiter = "\t" if suffix == ".tsv" else max(_DELIMITERS, key=lambda mark: _outside_quotes(head).count(mark))
+    csv.field_size_limit(_MOST_CELL_BYTES)
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines.append((reader.line_num, [cell.strip(" \t\r") for cell in cells]))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not a table ({error}); is a quote left open?") from None
+    return lines
+
+
+def _outside_quotes(line: str) -> str:
+    return "".join(line.split('"')[::2])
+
+
+def _as_table(lines: list[tuple[int, list[str]]], path: Path) -> Table:
+    head = lines[0][1]
+    headless = any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in head)
+    names = [str(place + 1) for place in range(len(head))] if headless else head
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has two columns called {listed(twice)}; rename one of them")
+    body = lines if headless else lines[1:]
+    if not body:
+        raise DataError(f"{path} has column names and no rows; expected a line an image")
+    for number, cells in body:
+        if len(cells) > len(names) and any(cells[len(names) :]):
+            raise DataError(
+                f"{path}, line {number}: {len(cells)} cells, and {len(names)} columns; put cells that hold the "
+                "separator between quotes"
+            )
+    columns = {name: [row[place] if place < len(row) else "" for _, row in body] for place, name in enumerate(names)}
+    return Table(columns, [f"line {number}" for number, _ in body], headless)
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise MachineError(
+            f"{path}: reading Parquet needs pyarrow, which is not installed; "
+            f"`{os.path.basename(sys.executable)} -m pip install pyarrow`, or save the table as CSV"
+        ) from None
+    try:
+        found = parquet.read_table(path).to_pydict()
+    except (ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path} is damaged or not a Parquet file ({reason})") from None
+    columns = {str(name): [_as_text(value) for value in values] for name, values in found.items()}
+    num_rows = len(next(iter(columns.values()), []))
+    if not num_rows:
+        raise DataError(f"{path} has no rows; expected one an image")
+    return Table(columns, [f"row {number}" for number in range(num_rows)])
+
+
+def _as_text(value: Any) -> str:
+    """Return a cell as CSV would have it; a whole number that pandas made a float is whole again."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
