@@ -10,6 +10,7 @@ from torch import nn
 from netwright.config.models import TorchvisionModel
 from netwright.errors import RecipeError
 from netwright.models import build_model, torchvision_models
+from netwright.models.backbone import find_head, split
 
 NAMES = torchvision.models.list_models(module=torchvision.models)
 FAMILIES = (
@@ -42,10 +43,16 @@ def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_memory")
 @pytest.mark.parametrize("name", NAMES)
-def test_every_architecture_builds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_architecture_builds_and_is_cut_before_its_head(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision_models, "_takes", lambda *_: True)  # its trial is this test's own forward pass
     network = built(name).to("meta")
-    assert network(torch.empty(2, 3, side_for(name), side_for(name), device="meta")).shape == (2, 7)
+    backbone, head = split(network)
+    features = backbone(torch.empty(2, 3, side_for(name), side_for(name), device="meta"))
+    assert features.shape[0] == 2
+    assert head(features).shape == (2, 7)
+    of_head = [key for key in network.state_dict() if find_head(network).holds(key)]
+    assert of_head == [key for key in network.state_dict() if key.rpartition(".")[0] == of_head[0].rpartition(".")[0]]
+    assert of_head == list(network.state_dict())[-len(of_head) :]  # the class layer alone, the last one
 
 
 @pytest.mark.usefixtures("without_memory")

@@ -20,6 +20,9 @@ class Short(NamedTuple):
 # One for every name of config.overrides.SHORT_NAMES (a test holds them together; importing it here would cost 0.1 s).
 SHORT_OPTIONS = {
     "model": Short("NAME", "The network: linear, mlp, cnn, alexnet, or one of torchvision's. See: netwright models"),
+    "weights": Short("WHAT", "First weights: none, default (pretrained), a weights file, or a run of yours."),
+    "head": Short("NAME", "The last layers: own, linear, hidden or concat_pool."),
+    "freeze": Short("WHAT", "Keep as it is: none, backbone (all but the head), or all up to a stage by its name."),
     "epochs": Short("N", "Passes over the training split.", "value"),
     "batch_size": Short("N", "Images in one batch.", "value"),
     "lr": Short("RATE", "The optimizer's learning rate, such as 3e-4.", "value"),

@@ -1,10 +1,11 @@
 """The built-in networks' names and arguments (the networks themselves are in the room `models`)."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from netwright.config.schema import Kind, Part
+from netwright.config.schema import Kind, Part, Section, convert_section
 from netwright.errors import RecipeError
 
 Count = Annotated[int, Meta(ge=1)]
@@ -13,11 +14,48 @@ Activation = Literal["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid", "ma
 Output = Literal["logits", "log_probabilities", "probabilities"]
 
 
+HEADS = ("own", "linear", "hidden", "concat_pool")
+
+
+class Head(Section, frozen=True, kw_only=True):
+    """The last layers, which turn features into logits.
+
+    `own`: as the architecture has them, for our number of classes. `linear`: global average pooling and one Linear.
+    `hidden`: hidden layers of the given `sizes`, each Linear -> batch norm -> activation -> dropout, then a Linear.
+    `concat_pool`: average and maximum over all places side by side, batch norm and half the dropout before each of the
+    hidden layers, then a Linear (the head of fastai, Howard & Gugger 2020). What is null takes the head's default."""
+
+    name: Literal["own", "linear", "hidden", "concat_pool"] = "linear"
+    sizes: tuple[Count, ...] | None = None
+    dropout: Probability | None = None
+    batch_norm: bool | None = None
+    activation: Activation = "relu"
+
+    def check(self, where: str) -> None:
+        given = [field for field in ("sizes", "dropout", "batch_norm") if getattr(self, field) is not None]
+        given += ["activation"] if self.activation != "relu" else []
+        takes = {"own": (), "linear": ("dropout",)}.get(self.name, ("sizes", "dropout", "batch_norm", "activation"))
+        wrong = [field for field in given if field not in takes]
+        if wrong:
+            raise RecipeError(
+                f"`{where}.{wrong[0]}` is given and the head {self.name!r} has none; "
+                f"take `{where}.name: hidden`, or leave it out"
+            )
+        if self.name == "hidden" and self.sizes == ():
+            raise RecipeError(f"`{where}.sizes` is empty; give at least one size, such as [500], or the head 'linear'")
+
+
 class Model(Part, frozen=True, kw_only=True):
-    """What every network has: where its first weights come from."""
+    """What every network has: where its first weights come from, and its head.
+
+    `weights`: `none` (random), `default` (the architecture's best published ones), the name of other published ones, a
+    weights file, or a run (a bundle) of ours; `weights_sha256` is the hash of the file, which a run writes down.
+    `head: null` is `linear` on published weights and weights files, and else `own`."""
 
     kind: ClassVar[str] = "model"
-    weights: Literal["none"] = "none"
+    weights: str = "none"
+    weights_sha256: str | None = None
+    head: Head | None = None
 
 
 class Linear(Model, frozen=True, kw_only=True):
@@ -108,4 +146,15 @@ class CustomModel(Model, frozen=True, kw_only=True):
     type: str = ""
 
 
-MODELS = Kind("model", Linear, Mlp, Cnn, AlexNet, CustomModel, fallback=TorchvisionModel)
+class ModelKind(Kind):
+    """The kinds of networks; a head may be given by its name alone."""
+
+    def convert(self, value: object, where: str) -> Part:
+        if isinstance(value, Mapping) and isinstance(value.get("head"), (str, Mapping)):
+            head = value["head"]
+            head = {"name": head} if isinstance(head, str) else head
+            value = {**value, "head": convert_section(Head, head, f"{where}.head")}
+        return super().convert(value, where)
+
+
+MODELS = ModelKind("model", Linear, Mlp, Cnn, AlexNet, CustomModel, fallback=TorchvisionModel)

@@ -12,6 +12,9 @@ from netwright.errors import RecipeError, did_you_mean, listed
 # The common fields' short names: options of `netwright train` and keyword arguments of `nw.train`.
 SHORT_NAMES = {
     "model": "model.name",
+    "weights": "model.weights",
+    "head": "model.head",
+    "freeze": "training.freeze",
     "criterion": "criterion.name",
     "optimizer": "optimizer.name",
     "lr": "optimizer.lr",

@@ -117,6 +117,11 @@ def check_recipe(recipe: Recipe) -> None:
             )
 
 
+def trains_head_only(recipe: Recipe) -> bool:
+    """Say whether all but the head is frozen, from the first epoch to the last: then its features never change."""
+    return recipe.training.freeze == "backbone" and recipe.training.unfreeze is None
+
+
 def check_augmentation(augmentation: tuple[Augmentation, ...]) -> None:
     """Raise RecipeError for a random resized crop that is not the first: it cuts from whole pictures of any size."""
     late = [place for place, part in enumerate(augmentation) if place and part.name == "random_resized_crop"]

@@ -105,7 +105,10 @@ class Training(Section, frozen=True, kw_only=True):
     in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
     `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
     follow. `averaging` keeps a moving average of the weights (`lookahead` also goes on from it), which is what is
-    judged and kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself."""
+    judged and kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself.
+    `freeze` keeps the first part of the network as it is, in eval mode and without gradient: `backbone` (all but the
+    head) or the name of a stage, up to and with which all is frozen. `unfreeze` lets frozen stages be trained later:
+    the epoch (from 1) in which each begins by its name, or one more, from the last, every so many epochs."""
 
     epochs: Count = 10
     batch_size: Count = 64
@@ -122,6 +125,15 @@ class Training(Section, frozen=True, kw_only=True):
     averaging: Literal["none", "ema", "lookahead"] = "none"
     averaging_decay: Annotated[float, Meta(gt=0, lt=1)] = 0.99
     averaging_every_steps: Count = 5
+    freeze: str = "none"
+    unfreeze: dict[str, Count] | Count | None = None
+
+    def check(self, where: str) -> None:
+        if self.unfreeze is not None and self.freeze == "none":
+            raise RecipeError(
+                f"`{where}.unfreeze` is {self.unfreeze} and `{where}.freeze` is 'none': nothing is frozen; set "
+                f"`{where}.freeze: backbone`, or leave `unfreeze` out"
+            )
 
 
 class Runtime(Section, frozen=True, kw_only=True):
