@@ -16,6 +16,7 @@ import netwright as nw
 from netwright.cli.main import run as netwright
 from netwright.deployment.bundle import load_bundle
 from netwright.errors import WeightsError
+from netwright.files.sealed import read_sealed, write_sealed
 
 FILES = ["bundle.json", "card.md", "model.safetensors"]
 SOURCE = str(Path(nw.__file__).parents[1])
@@ -107,9 +108,9 @@ def test_damage_is_bad_input(
 @pytest.mark.parametrize("field", ["model", "class_names", "transform", "image_size", "weights_sha256", "output"])
 def test_a_missing_field_is_bad_input(field: str, copied: Path) -> None:
     path = copied / "bundle" / "bundle.json"
-    described = json.loads(path.read_text())
+    described = read_sealed(path)
     del described[field]
-    path.write_text(json.dumps(described))
+    write_sealed(path, described)
     with pytest.raises(WeightsError, match=str(copied / "bundle")):
         load_bundle(copied / "bundle")
 
@@ -120,23 +121,23 @@ def test_a_missing_field_is_bad_input(field: str, copied: Path) -> None:
 )
 def test_a_wrong_field_is_bad_input(field: str, value: object, copied: Path) -> None:
     path = copied / "bundle" / "bundle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    write_sealed(path, read_sealed(path) | {field: value})
     with pytest.raises(nw.InputError):
         load_bundle(copied / "bundle")
 
 
 def test_a_newer_format_is_refused(copied: Path) -> None:
     path = copied / "bundle" / "bundle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    write_sealed(path, read_sealed(path) | {"format": 2})
     with pytest.raises(WeightsError, match="has format 2, and this version reads 1; use the one that wrote it"):
         load_bundle(copied / "bundle")
 
 
 def test_weights_of_another_network_are_refused(copied: Path, digits: np.ndarray) -> None:
     path = copied / "bundle" / "bundle.json"
-    described = json.loads(path.read_text())
+    described = read_sealed(path)
     described["model"]["hidden_sizes"] = [7]
-    path.write_text(json.dumps(described))
+    write_sealed(path, described)
     with pytest.raises(WeightsError, match="do not fit the network"):
         nw.load(copied).predict(digits[:1])
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netwright.files.sealed import write_sealed
+
 QUICK = ["--model", "linear", "--epochs", 1, "--threads", 1]
 Shell = Callable[..., Any]
 
@@ -284,7 +286,7 @@ def test_an_unfinished_run(run: Path, shell: Shell, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "digit.png")
     shutil.rmtree(run / "bundle")
     (run / "metrics.json").unlink()
-    (run / "state.json").write_text('{"state": "interrupted", "reason": ""}')
+    write_sealed(run / "state.json", {"state": "interrupted", "reason": ""})
     refused(shell, ["evaluate", "run"], "run", "not finished", "netwright resume run")
     refused(shell, ["predict", "run", "digit.png"], "run", "not finished", "netwright resume run")
 
@@ -313,8 +315,7 @@ def test_nothing_to_predict(run: Path, shell: Shell, tmp_path: Path) -> None:
 
 def test_a_damaged_run(run: Path, shell: Shell) -> None:
     (run / "recipe.yaml").write_text("model: {name: [}")
-    for verb in ("evaluate", "resume"):
-        refused(shell, [verb, "run"], "run/recipe.yaml", "can't be read")
+    refused(shell, ["evaluate", "run"], "run/recipe.yaml", "can't be read")
     assert shell("runs", "--folder", ".").code == 0
 
 

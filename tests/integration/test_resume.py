@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import netwright as nw
-from netwright.training import checkpoint
+from netwright.files.sealed import write_sealed
+from netwright.runs.checkpoints import has_checkpoint
 from netwright.workflows.sitting import Watcher
 
 # all that a resumed run could get wrong: running statistics, drawn masks and crops, groups of batches, schedules
@@ -197,7 +198,7 @@ def test_killed_between_the_last_checkpoint_and_the_results(patience: int, tmp_p
     expected = results(run.path)
     shutil.rmtree(run.path / "bundle")
     (run.path / "metrics.json").unlink()
-    (run.path / "state.json").write_text('{"state": "running"}')
+    write_sealed(run.path / "state.json", {"state": "running", "reason": ""})
     assert results(nw.resume(run.path, quiet=True).path) == expected
 
 
@@ -304,7 +305,7 @@ def test_killed_before_the_first_checkpoint_starts_over(
         patch.setattr(sitting, place, _dies)
         with pytest.raises(Killed):
             train(tmp_path / "broken", {"name": "cosine"}, epochs=1)
-    assert not checkpoint.has_checkpoint(tmp_path / "broken" / "checkpoints")
+    assert not has_checkpoint(tmp_path / "broken" / "checkpoints")
     assert results(nw.resume(tmp_path / "broken", quiet=True).path) == expected
 
 

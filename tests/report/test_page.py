@@ -2,7 +2,6 @@
 
 import html
 import itertools
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,9 +13,11 @@ import pytest
 from netwright.config.recipe import build_recipe
 from netwright.evaluation.metrics import classification_metrics
 from netwright.evaluation.resampling import resampled_counts
+from netwright.files.sealed import read_sealed, write_sealed
 from netwright.report.page import Extras, Panel, Picture, render
 from netwright.report.records import read_records
 from netwright.runs.folder import RunFolder
+from netwright.runs.history import rewrite_history
 from netwright.runs.outputs import StoredOutputs, save_outputs
 
 PNG = bytes.fromhex(
@@ -53,7 +54,7 @@ def write_run(
     write(folder.data, data)
     record = {"epoch": 1, "train_loss": 1.23456, "train_accuracy": 0.6123, "lr": 0.1, "train_seconds": 3.0}
     history = [record | ({"val_loss": 0.98765, "val_accuracy": 0.5432} if "val" in splits else {})]
-    folder.history.write_text("".join(json.dumps(one) + "\n" for one in history))
+    rewrite_history(folder.history, history)
     write(folder.state, {"state": state, "reason": ""})
     write(folder.environment, {"command": ["/somewhere/private/netwright", "train", "digits"], "python": "3.11.7"})
     metrics: dict[str, Any] = {"best_epoch": 1, "stopped_by": "epochs", "seconds": 3.0}
@@ -72,7 +73,7 @@ def write_run(
 
 
 def write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value), encoding="utf-8")
+    write_sealed(path, value)
 
 
 def few_resamples(confusion: Any) -> Any:
@@ -129,7 +130,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_the_numbers_are_those_of_the_records(run: RunFolder) -> None:
-    found = json.loads(run.metrics.read_text())["val"]
+    found = read_sealed(run.metrics)["val"]
     text = page_of(run).text
     low, high = found["accuracy_interval"]
     assert f"{100 * found['accuracy']:.1f} % {100 * low:.1f} to {100 * high:.1f} %, n = 60" in text
@@ -251,7 +252,7 @@ def test_damaged_files_are_named(run: RunFolder) -> None:
 
 
 def test_damaged_data_json_leaves_the_numbers(run: RunFolder) -> None:
-    found = json.loads(run.metrics.read_text())["val"]
+    found = read_sealed(run.metrics)["val"]
     run.data.write_text("{")
     text = page_of(run).text
     assert "Not readable: data.json" in text
@@ -267,7 +268,7 @@ def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
 
 def test_test_is_sealed_until_it_was_looked_at(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", ["ant", "bee"], splits=("val", "test"))
-    metrics = json.loads(run.metrics.read_text())
+    metrics = read_sealed(run.metrics)
     test = metrics.pop("test")
     write(run.metrics, metrics)
     assert "sealed n = 14; not looked at by this run" in page_of(run).text
@@ -279,7 +280,7 @@ def test_test_is_sealed_until_it_was_looked_at(tmp_path: Path) -> None:
 
 
 def test_allowed_leaks_are_said_first(run: RunFolder) -> None:
-    write(run.metrics, json.loads(run.metrics.read_text()) | {"leaks_allowed": 12})
+    write(run.metrics, read_sealed(run.metrics) | {"leaks_allowed": 12})
     text = page_of(run).text
     assert text.index("Leaks were allowed: 12") < text.index("What was asked")
 

@@ -106,7 +106,7 @@ def test_a_torn_line_is_left_out(torn: bytes, tmp_path: Path) -> None:
 def test_a_look_says_when_who_and_what(tmp_path: Path) -> None:
     look(tmp_path)
     found = json.loads((tmp_path / "ledger.jsonl").read_text())
-    assert found.keys() == {"time", "run", "recipe", "weights", "accuracy", "test"}
+    assert found.keys() == {"time", "run", "recipe", "weights", "accuracy", "test", "seal"}
     assert found["run"] == str(tmp_path.resolve())
 
 

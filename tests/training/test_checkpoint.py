@@ -14,7 +14,9 @@ from torch import nn
 
 from netwright.config.optimization import OPTIMIZERS, Optimizer
 from netwright.errors import WeightsError
-from netwright.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from netwright.files.sealed import read_sealed, write_sealed
+from netwright.runs.checkpoints import has_checkpoint
+from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from netwright.training.optimizer import build_optimizer, choose_kernel
 from netwright.training.state import Progress, Sums, TrainingState
 
@@ -187,7 +189,7 @@ def test_a_checkpoint_of_another_network_is_refused(saved: tuple[Path, TrainingS
 def test_a_checkpoint_of_a_newer_format_is_refused(saved: tuple[Path, TrainingState, TrainingState]) -> None:
     """And not taken for a damaged one, which would fall back to an older state in silence."""
     path = saved[0] / "current" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    write_sealed(path, read_sealed(path) | {"format": 2})
     with pytest.raises(WeightsError, match="has format 2, and this version reads 1"):
         load_checkpoint(saved[0], build_state(adam(), 1))
 

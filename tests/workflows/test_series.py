@@ -11,6 +11,7 @@ from scipy.stats import t
 
 import netwright as nw
 from netwright.evaluation.spread import spread
+from netwright.files.sealed import write_sealed
 
 SETTINGS: dict[str, Any] = {"model": "linear", "epochs": 1, "lr": 0.003, "threads": 1, "quiet": True}
 
@@ -49,7 +50,7 @@ def test_mean_and_spread_are_those_of_the_runs(series: dict[str, Any]) -> None:
 def test_it_goes_on_with_what_is_missing_and_looks_at_test_once(series: dict[str, Any], tmp_path: Path) -> None:
     out = Path(shutil.copytree(series["series"], tmp_path / "copied"))
     shutil.rmtree(out / "seed-6")
-    (out / "seed-7" / "state.json").write_text('{"state": "running", "reason": ""}')  # killed
+    write_sealed(out / "seed-7" / "state.json", {"state": "running", "reason": ""})  # killed
     kept = (out / "seed-5" / "metrics.json").stat().st_mtime_ns
     again = nw.train_series("digits", seeds=4, seed=5, out=out, **SETTINGS)
     assert (out / "seed-5" / "metrics.json").stat().st_mtime_ns == kept

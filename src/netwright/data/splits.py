@@ -12,6 +12,7 @@ from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
 from netwright.data.tied_sets import check_trained, place_sets
 from netwright.errors import DataError, RecipeError, listed
+from netwright.files.sealed import broken_seal
 
 VAL_OF_TRAIN = 0.1
 LONE_VAL, LONE_TEST = 0.15, 0.15
@@ -143,6 +144,7 @@ def read_manifest(path: Path, labelled: LabelledData) -> dict[str, Rows]:
     Raises DataError when it can't be read, names samples that are not there, or is of other data."""
     try:
         content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        wrong = "" if "seal" not in content else broken_seal(path.read_bytes())  # one made by hand has none
         splits = {name: list(content["splits"][name]) for name in content["splits"]}
         made_of = content.get("fingerprint")
     except OSError as error:
@@ -151,6 +153,8 @@ def read_manifest(path: Path, labelled: LabelledData) -> dict[str, Rows]:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"`split.manifest` {path} is not a manifest; expected a run's split.json") from None
+    if wrong:
+        raise DataError(f"`split.manifest` {path} is damaged ({wrong}); restore it from a copy")
     if "train" not in splits or set(splits) - set(SPLITS):
         raise DataError(f"`split.manifest` {path} has the splits {listed(splits)}; expected train, and val or test")
     if isinstance(labelled.images, FileImages):

@@ -5,7 +5,6 @@ bundle.json         network, class names, evaluation transform, temperature, met
 card.md             the same for people
 """
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from torch import Tensor
 
 from netwright.config.models import MODELS, Model
 from netwright.data.transform import EvalTransform
-from netwright.errors import WeightsError
-from netwright.files.atomic import sync_folder, write_atomic, write_json
+from netwright.errors import InputError, WeightsError
+from netwright.files.atomic import sync_folder, write_atomic
 from netwright.files.hashing import sha256_bytes
+from netwright.files.sealed import read_sealed, write_sealed
 from netwright.tasks.classification import Classification
 
 FORMAT = 1
@@ -71,7 +71,7 @@ def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> boo
     content = save({name: value.detach().cpu().contiguous().clone() for name, value in weights.items()})
     write_atomic(new / WEIGHTS, content)
     write_atomic(new / CARD, _card(bundle).encode())
-    write_json(new / DESCRIPTION, bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)})
+    write_sealed(new / DESCRIPTION, bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)})
     same = (folder / WEIGHTS).exists() and (folder / WEIGHTS).read_bytes() == content
     if folder.exists():
         os.replace(folder, old)
@@ -85,7 +85,7 @@ def load_bundle(folder: Path) -> tuple[Bundle, dict[str, Tensor]]:
     """Read a bundle and its weights. Raises WeightsError when it is damaged, foreign or of a newer format."""
     path = folder / DESCRIPTION
     try:
-        mapping = json.loads(path.read_bytes())
+        mapping = read_sealed(path, "restore it from a copy, or train again")
         content = (folder / WEIGHTS).read_bytes()
         if mapping["format"] != FORMAT:
             raise WeightsError(
@@ -94,6 +94,8 @@ def load_bundle(folder: Path) -> tuple[Bundle, dict[str, Tensor]]:
         if sha256_bytes(content) != mapping["weights_sha256"]:
             raise WeightsError(f"{folder / WEIGHTS} does not match its checksum: it is damaged; restore it from a copy")
         return _from_mapping(mapping), load(content)
+    except InputError as error:  # that it is damaged, or of another format
+        raise WeightsError(str(error)) from None
     except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError, SafetensorError) as error:
         raise WeightsError(
             f"{folder} is not a whole bundle ({error}); restore it from a copy, or train again"

@@ -34,7 +34,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value atomically as indented JSON; NaN and infinity are refused by ValueError."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomic(path, text.encode("utf-8", "surrogateescape"))
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def append_line(path: Path, line: str) -> None:

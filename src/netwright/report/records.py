@@ -7,7 +7,7 @@ from typing import Any
 from netwright.errors import NetwrightError
 from netwright.files.lock import is_locked
 from netwright.runs.folder import RunFolder, read_json
-from netwright.runs.history import Record, best_record, read_history
+from netwright.runs.history import Record, best_record, history_of
 from netwright.runs.ledger import Look, looks
 from netwright.runs.outputs import StoredOutputs, load_outputs
 
@@ -68,10 +68,15 @@ def read_records(folder: RunFolder, *, state: str | None = None) -> Records:
             return {}
 
     try:
-        recipe, text = folder.read_recipe().to_mapping(), folder.recipe.read_text(encoding="utf-8")
+        recipe, text = folder.read_recipe().to_mapping(), folder.recipe_text()
     except (NetwrightError, OSError, ValueError):
         unreadable.append(folder.recipe.name)
         recipe, text = {}, ""
+    history: list[Record] = []
+    try:
+        history = history_of(folder)
+    except NetwrightError:
+        unreadable.append(folder.history.name)
     found, data = known(folder.state), known(folder.data)
     test = data.get("split_fingerprints", {}).get("test")
     return Records(
@@ -84,7 +89,7 @@ def read_records(folder: RunFolder, *, state: str | None = None) -> Records:
         data=data,
         split=known(folder.split),
         metrics=known(folder.metrics),
-        history=read_history(folder.history),
+        history=history,
         outputs=_outputs(folder, unreadable),
         looks=looks(folder.path, test) if test else [],
         unreadable=unreadable,

@@ -1,6 +1,5 @@
 """The run folder: where each file of a run lies, and how a new run comes to be."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,13 @@ from netwright.config.library import read_recipe_file
 from netwright.config.recipe import Recipe, build_recipe
 from netwright.errors import InputError, MachineError, RecipeError, did_you_mean
 from netwright.files.atomic import explained, write_atomic
+from netwright.files.sealed import ZEROS, broken_seal, read_sealed, sealed
 
 HOME = Path("runs")
+SEAL_COMMENT = "# to change something train a new run from this file: the seal fits these lines alone\n# seal: "
+# what resume makes again where it is missing
+_RESUME = "restore it from a copy, or delete it: netwright resume makes it again"
+REMADE = dict.fromkeys(("environment.json", "data.json", "split.json", "metrics.json", "state.json"), _RESUME)
 SERIES = "series.json"  # in a folder of several runs of one recipe, seed-0, seed-1, …
 
 
@@ -89,16 +93,30 @@ class RunFolder:
         return self.path / "log.txt"
 
     def read_recipe(self) -> Recipe:
-        """Read the resolved recipe. Raises RecipeError that names it when it is damaged."""
+        """Read the resolved recipe. Raises RecipeError that names it when it is damaged or was edited."""
         mapping = read_recipe_file(self.recipe)
+        wrong = self.broken_recipe()
+        if wrong:
+            raise RecipeError(
+                f"{self.recipe} is damaged or was edited ({wrong}); netwright resume {self.path} says what differs; "
+                f"for another recipe start a new run: netwright train {self.recipe}"
+            )
         try:
             return build_recipe(mapping)
         except RecipeError as error:
             raise RecipeError(f"{self.recipe}: {error}") from None
 
+    def recipe_text(self) -> str:
+        """Return recipe.yaml without its seal."""
+        return self.recipe.read_text(encoding="utf-8").removesuffix("\n").rpartition(SEAL_COMMENT)[0]
+
+    def broken_recipe(self) -> str:
+        """Say what is wrong with the recipe's seal, or nothing. Raises OSError when there is no recipe."""
+        return broken_seal(self.recipe.read_bytes())
+
     def write_recipe(self, recipe: Recipe) -> None:
-        """Save the recipe as YAML, in the order of its sections."""
-        write_atomic(self.recipe, recipe_text(recipe).encode("utf-8"))
+        """Save the recipe as YAML, in the order of its sections, sealed."""
+        write_atomic(self.recipe, sealed(f"{recipe_text(recipe)}{SEAL_COMMENT}{ZEROS}\n".encode()))
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -178,7 +196,4 @@ def find_run(run: str | Path) -> RunFolder:
 
 def read_json(path: Path) -> Any:
     """Read one of a run's JSON files. Raises InputError that names it when it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
-        raise InputError(f"{path} is damaged (not JSON); restore it from a copy, or train again") from None
+    return read_sealed(path, REMADE.get(path.name, "restore it from a copy, or train again"))

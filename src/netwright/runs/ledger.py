@@ -2,9 +2,9 @@
 
 A look is counted where it is in either copy. One line is one network judged; the lines of a series (`--seeds 5 --test`)
 are one look together. Each copy is read, completed from the other and appended to under one lock, which the kernel
-drops when a process dies; a line that a kill has torn is left out by the reader."""
+drops when a process dies. Each line has a seal: one that does not match it is left out and told of, but for a last one
+that a kill has torn."""
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from netwright.errors import listed
 from netwright.files.atomic import append_line, explained
 from netwright.files.folders import state_folder
+from netwright.files.sealed import read_line, sealed_line
 
 Look = dict[str, Any]
 
@@ -48,14 +50,15 @@ def record_look(
     with explained(of_user, 500):
         of_user.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(of_user.with_suffix(".lock")):
-            copies = [_read(path, fingerprint) for path in (of_user, of_run)]
-            notices = _missing(copies[0], copies[1], run, weights)
+            read = [_read(path, fingerprint) for path in (of_user, of_run)]
+            copies = [found for found, _ in read]
+            notices = [notice for _, notice in read if notice] + _missing(copies[0], copies[1], run, weights)
             known = {_key(one): one for copy in copies for one in copy} | {_key(look): look}
             for path, copy in zip((of_user, of_run), copies, strict=True):
                 there = {_key(one) for one in copy}
                 for key in sorted(known):  # also those that only the other copy has: losing one of them loses nothing
                     if key not in there:
-                        append_line(path, json.dumps(known[key]))
+                        append_line(path, sealed_line(known[key]))
     number = count_looks(known.values())
     if remembered >= number:
         notices.append(
@@ -73,7 +76,7 @@ def count_looks(looks: Any) -> int:
 
 def looks(run: Path, fingerprint: str) -> list[Look]:
     """Return the looks at a test split, the union of the user's ledger and the run's copy, oldest first."""
-    found = {_key(look): look for path in _copies(run, fingerprint) for look in _read(path, fingerprint)}
+    found = {_key(look): look for path in _copies(run, fingerprint) for look in _read(path, fingerprint)[0]}
     return [found[key] for key in sorted(found)]
 
 
@@ -105,18 +108,22 @@ def _key(look: Look) -> str:
     return f"{look['time']} {look['run']}"
 
 
-def _read(path: Path, fingerprint: str) -> list[Look]:
+def _read(path: Path, fingerprint: str) -> tuple[list[Look], str]:
+    """Return one copy's looks, and what is to be said of damaged lines."""
     if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        return [], ""
+    found, damaged = [], []
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    for place, line in enumerate(lines):
         try:
-            look = json.loads(line)
-            if look["test"] == fingerprint and {"time", "run", "weights"} <= look.keys():
+            look = read_line(line)
+            if look["test"] == fingerprint:
                 found.append(look)
-        except (ValueError, TypeError, KeyError):
-            continue  # torn by a kill
-    return found
+        except ValueError:
+            if line.endswith("}") and place < len(lines) - 1:  # else a kill tore it
+                damaged.append(place + 1)
+    where = f"{path} is damaged: line{'s' * (len(damaged) > 1)} {listed(damaged)} can't be read, and what the other "
+    return found, where + "copy does not have of them is lost" if damaged else ""
 
 
 def _copies(run: Path, fingerprint: str) -> tuple[Path, Path]:

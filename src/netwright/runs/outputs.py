@@ -12,6 +12,7 @@ from safetensors.numpy import load, save
 
 from netwright.errors import InputError
 from netwright.files.atomic import write_atomic
+from netwright.files.sealed import ZEROS, broken_seal, sealed
 
 Array = npt.NDArray[Any]
 MOST_BYTES = 64 * 2**20  # log-probabilities that would take more are kept in half precision
@@ -40,16 +41,25 @@ def save_outputs(path: Path, outputs: StoredOutputs) -> None:
     columns = {name: np.ascontiguousarray(getattr(outputs, name), dtype=np.int64) for name in names}
     path.parent.mkdir(exist_ok=True)
     # one entry: safetensors writes several in any order
-    about = {"about": json.dumps(outputs.about, sort_keys=True)}
-    write_atomic(path, save({"log_probabilities": np.ascontiguousarray(scores), **columns}, about))
+    about = {"about": json.dumps(dict(sorted(outputs.about.items())) | {"seal": ZEROS})}
+    content = save({"log_probabilities": np.ascontiguousarray(scores), **columns}, about)
+    write_atomic(path, sealed(content, _header_end(content)))
 
 
 def load_outputs(path: Path) -> StoredOutputs:
     """Read them again. Raises InputError that names the file when it is damaged."""
     try:
         content = path.read_bytes()
-        size = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["about"])
+        wrong = broken_seal(content, _header_end(content))
+        if wrong:
+            raise ValueError(wrong)
+        about = json.loads(json.loads(content[8 : _header_end(content)])["__metadata__"]["about"])
+        del about["seal"]
         return StoredOutputs(**load(content), about=about)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{path} can't be read ({error}); netwright evaluate writes it again") from None
+
+
+def _header_end(content: bytes) -> int:
+    """Return where the safetensors header ends, in bytes."""
+    return 8 + int.from_bytes(content[:8], "little")

@@ -1,6 +1,6 @@
 """Checkpoints: enough to resume bit for bit. safetensors and JSON, SHA-256 in a manifest that is written last.
 
-checkpoints/current/   tensors.safetensors  state.json  manifest.json
+checkpoints/current/   tensors.safetensors  state.json  manifest.json (with the recipe, and sealed)
 checkpoints/previous/  the one before, kept until the next is whole
 """
 
@@ -15,15 +15,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from netwright.errors import WeightsError
-from netwright.files.atomic import sync_folder, write_atomic, write_json
+from netwright.config.recipe import Recipe
+from netwright.errors import InputError, WeightsError
+from netwright.files.atomic import sync_folder, write_atomic
 from netwright.files.hashing import sha256_bytes
+from netwright.files.sealed import write_sealed
+from netwright.runs.checkpoints import MANIFEST, NAMES, read_manifest
 from netwright.training.state import Progress, TrainingState
 
 FORMAT = 1
 
 
-def save_checkpoint(folder: Path, state: TrainingState) -> None:
+def save_checkpoint(folder: Path, state: TrainingState, recipe: Recipe | None = None) -> None:
     """Write `folder/current`; at every instant either it or `folder/previous` is whole."""
     new, current, previous = folder / "new", folder / "current", folder / "previous"
     shutil.rmtree(new, ignore_errors=True)
@@ -45,7 +48,8 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
     write_atomic(new / "tensors.safetensors", content)
     write_atomic(new / "state.json", text)
     hashes = {"tensors.safetensors": sha256_bytes(content), "state.json": sha256_bytes(text)}
-    write_json(new / "manifest.json", {"format": FORMAT, "sha256": hashes})
+    about = {"epochs": len(state.history), "recipe": None if recipe is None else recipe.to_mapping()}
+    write_sealed(new / MANIFEST, {"format": FORMAT, "sha256": hashes, **about})
     if current.exists():
         shutil.rmtree(previous, ignore_errors=True)
         os.replace(current, previous)
@@ -53,29 +57,27 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
     sync_folder(folder)
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Say whether there is anything to resume from."""
-    return any((folder / name / "manifest.json").exists() for name in ("current", "previous"))
-
-
 def load_checkpoint(folder: Path, state: TrainingState) -> list[str]:
     """Restore `state` from the newest checkpoint that is whole; return notices about any that is not.
 
     Raises WeightsError when none is whole, or when it does not fit the network."""
     notices = []
-    for name in ("current", "previous"):
+    for name in NAMES:
         try:
             tensors, numbers = _read(folder / name)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            notices.append(f"the checkpoint {folder / name} is damaged or missing ({error}); using the one before")
+            notices.append(f"the checkpoint {folder / name} is damaged or missing ({error})")
             continue
         _restore(state, tensors, numbers)
-        return notices
+        return [f"{notice}; using the one before it" for notice in notices]
     raise WeightsError(f"no checkpoint in {folder} is whole: {'; '.join(notices)}; train again")
 
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    manifest = json.loads((folder / "manifest.json").read_bytes())
+    try:
+        manifest = read_manifest(folder)
+    except InputError as error:  # damaged, unlike one that is whole and of another format
+        raise ValueError(str(error)) from None
     if manifest["format"] != FORMAT:
         raise WeightsError(
             f"the checkpoint {folder} has format {manifest['format']}, and this version reads {FORMAT}; resume with "

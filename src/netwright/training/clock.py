@@ -34,5 +34,5 @@ class Clock:
         """Save the run as it stands."""
         assert self._plan.folder is not None
         self._state.progress.seconds = self._before + perf_counter() - self._started
-        save_checkpoint(self._plan.folder.checkpoints, self._state)
+        save_checkpoint(self._plan.folder.checkpoints, self._state, self._plan.recipe)
         self._checkpoint = perf_counter()

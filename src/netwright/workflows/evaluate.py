@@ -23,8 +23,8 @@ from netwright.evaluation.intervals import wilson
 from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.evaluation.shifts import accuracy_under_shifts
-from netwright.files.atomic import write_json
 from netwright.files.hashing import sha256_file
+from netwright.files.sealed import write_sealed
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, machine_for_predictions
@@ -173,6 +173,7 @@ def _leaks_of(folder: RunFolder) -> dict[str, int]:
 def _own_data(folder: RunFolder, own: Own, recipe: Recipe, predictor: Predictor, split: str) -> PreparedData:
     """Open the run's data again and decode the one split, as it was."""
     labelled = open_own_data(folder, own, recipe)
+    read_json(folder.split)  # that its seal is there and whole: a manifest of the user's own has none
     rows = read_manifest(folder.split, labelled)
     if split not in rows:
         raise InputError(f"{folder.path} has no {split} split; it has: {listed(rows)}")
@@ -219,7 +220,7 @@ def _keep(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: Prep
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
     if split == "val" and "baselines" in known.get("val", {}):
         metrics["baselines"] = known["val"]["baselines"]  # with the neighbours, which need train's pixels
-    write_json(folder.metrics, known | {split: metrics})
+    write_sealed(folder.metrics, known | {split: metrics})
     folder.plots.mkdir(exist_ok=True)
     plot = folder.plots / f"confusion-{split}.png"
     title = f"{folder.path.name}: {split}"

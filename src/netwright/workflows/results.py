@@ -9,7 +9,7 @@ from netwright.evaluation.baselines import baselines
 from netwright.evaluation.calibration import fit_temperature
 from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.outputs import run_network
-from netwright.files.atomic import write_json
+from netwright.files.sealed import write_sealed
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
@@ -59,10 +59,11 @@ def write_results(
         metrics |= {"test": known["test"]} if "test" in known else {}
     if outputs is not None:
         keep_outputs(folder, "val", outputs, prepared, best["epoch"])
-    write_json(
+    write_sealed(
         folder.metrics,
         {
             "best_epoch": best["epoch"],
+            "num_epochs": len(state.history),  # a history that was cut is noticed
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
             "diagnosis": diagnosis(state, metrics, best["epoch"]),

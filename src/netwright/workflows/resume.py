@@ -7,8 +7,8 @@ import msgspec
 from netwright.config.recipe import custom_parts
 from netwright.errors import InputError, RecipeError
 from netwright.runs.folder import RunFolder, find_run, read_json
-from netwright.runs.history import read_history
 from netwright.workflows.console import Console
+from netwright.workflows.mend import epochs_done, mend
 from netwright.workflows.own import Own
 from netwright.workflows.run import Run
 from netwright.workflows.train import run_training
@@ -22,14 +22,14 @@ def resume(
     Raises InputError when there is no such run, RecipeError when `epochs` is not more than was trained, or when an own
     object is missing."""
     folder = find_run(run)
-    recipe = folder.read_recipe()
     console, own = console or Console(), own or Own()
+    recipe = mend(folder, console)
     missing = [part for part in custom_parts(recipe) if getattr(own, part) is None]
     if missing or (recipe.data.source.startswith("<") and own.data is None):
         part = missing[0] if missing else "data"
         raise InputError(f"the {part} of {folder.path} was your own object; give it again: nw.resume(path, {part}=…)")
     if epochs is not None:
-        done = len(read_history(folder.history))
+        done = epochs_done(folder)
         if epochs <= done:
             raise RecipeError(f"--epochs {epochs} is the new total, and {done} are done; give more than {done}")
         old = recipe.training
@@ -46,5 +46,7 @@ def resume(
 
 def _ended_by(folder: RunFolder) -> str | None:
     """Return what ended a run: epochs, patience or time; None when it has not ended."""
-    stopped_by: str | None = read_json(folder.metrics)["stopped_by"] if folder.metrics.exists() else None
+    if not folder.metrics.exists():
+        return None
+    stopped_by: str | None = read_json(folder.metrics)["stopped_by"]
     return stopped_by

@@ -8,7 +8,7 @@ from torch import nn
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError
 from netwright.runs.folder import RunFolder, find_run, read_json
-from netwright.runs.history import Record, best_record, read_history
+from netwright.runs.history import Record, best_record, history_of
 from netwright.workflows.evaluate import evaluate_run
 from netwright.workflows.explain import Explanations, explain_images
 from netwright.workflows.inspect import summarize_run
@@ -38,7 +38,7 @@ class Run:
     @property
     def history(self) -> list[Record]:
         """One record an epoch."""
-        return read_history(self.folder.history)
+        return history_of(self.folder)
 
     @property
     def metrics(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from netwright.files.lock import is_locked
 from netwright.runs.folder import HOME, RunFolder, find_run, read_json
-from netwright.runs.history import best_record, read_history
+from netwright.runs.history import best_record, history_of
 
 
 def list_runs(folder: Path = HOME) -> list[dict[str, Any]]:
@@ -25,13 +25,13 @@ def show_run(run: str | Path) -> dict[str, Any]:
         "recipe": folder.read_recipe().to_mapping(),
         **known,
         "metrics": metrics,
-        "history": read_history(folder.history),
+        "history": history_of(folder),
     }
 
 
 def differing_fields(folders: Sequence[RunFolder]) -> dict[str, list[Any]]:
     """Return the recipe fields in which runs differ, with each run's value."""
-    fields = [_flat(folder.read_recipe().to_mapping()) for folder in folders]
+    fields = [flat(folder.read_recipe().to_mapping()) for folder in folders]
     names = dict.fromkeys(name for side in fields for name in side)
     sides = {name: [side.get(name) for side in fields] for name in names}
     return {name: values for name, values in sides.items() if any(value != values[0] for value in values)}
@@ -39,18 +39,17 @@ def differing_fields(folders: Sequence[RunFolder]) -> dict[str, list[Any]]:
 
 def row(folder: RunFolder) -> dict[str, Any]:
     """Return a run's line in the list."""
-    history = read_history(folder.history)
     try:
-        recipe = folder.read_recipe()
-    except Exception:  # a damaged run is still listed
-        return {"name": folder.path.name, "path": str(folder.path), "state": "damaged"}
+        recipe, history = folder.read_recipe(), history_of(folder)
+        metrics, data, state = _read(folder.metrics), _read(folder.data), _state(folder)
+    except Exception as error:  # a damaged run is still listed
+        return {"name": folder.path.name, "path": str(folder.path), "state": "damaged", "damage": str(error)}
     best = best_record(history, recipe.training.monitor)
-    metrics = _read(folder.metrics)
     return {
         "name": folder.path.name,
         "path": str(folder.path),
-        "state": _state(folder),
-        "data": _read(folder.data).get("name") or recipe.data.source,
+        "state": state,
+        "data": data.get("name") or recipe.data.source,
         "model": recipe.model.name,
         "epochs": len(history),
         "best_epoch": best["epoch"] if best else None,
@@ -77,8 +76,9 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.exists() else {}
 
 
-def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys."""
+    found: dict[str, Any] = {}
     for key, value in mapping.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

@@ -12,8 +12,9 @@ import msgspec
 
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError, RecipeError
-from netwright.files.atomic import explained, write_json
+from netwright.files.atomic import explained
 from netwright.files.lock import folder_lock
+from netwright.files.sealed import write_sealed
 from netwright.runs.folder import HOME, SERIES, RunFolder, make_folder, read_json
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
@@ -76,7 +77,7 @@ def _open_folder(recipe: Recipe, out: Path | None, name: str, vary_split: bool) 
         return out
     with explained(out or HOME, 1):
         path = make_folder(out, f"{name}-series")
-        write_json(path / SERIES, {"id": uuid4().hex, **wanted})
+        write_sealed(path / SERIES, {"id": uuid4().hex, **wanted})
     return path
 
 
@@ -117,5 +118,5 @@ def _result(path: Path, folders: list[RunFolder]) -> dict[str, Any]:
         if len(judged) == len(runs):
             summary[split] = {name: spread([each[name] for each in judged]) for name in ("accuracy", "loss")}
     result = {"series": str(path), "interrupted": False, "runs": runs, "summary": summary}
-    write_json(path / SERIES, read_json(path / SERIES) | {"summary": summary})
+    write_sealed(path / SERIES, read_json(path / SERIES) | {"summary": summary})
     return result

@@ -10,14 +10,15 @@ from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.splits import manifest
 from netwright.errors import DataError, InputError
-from netwright.files.atomic import write_json
+from netwright.files.sealed import write_sealed
+from netwright.runs.checkpoints import has_checkpoint
 from netwright.runs.environment import describe_environment
 from netwright.runs.events import EventWriter
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import Record, best_record, rewrite_history
 from netwright.runtime.machine import Machine, applied, choose_machine
 from netwright.tasks.classification import build_task
-from netwright.training.checkpoint import has_checkpoint, load_checkpoint
+from netwright.training.checkpoint import load_checkpoint
 from netwright.training.fit import fit, why_finished
 from netwright.training.state import Progress
 from netwright.workflows.announce import announce
@@ -75,7 +76,7 @@ def note_sitting(folder: RunFolder, machine: Machine) -> None:
     environment = read_json(folder.environment) if folder.environment.exists() else describe_environment()
     if "device" in environment:
         environment.setdefault("resumed", []).append(describe_environment())
-    write_json(folder.environment, environment | {"device": machine.describe()})
+    write_sealed(folder.environment, environment | {"device": machine.describe()})
 
 
 def keep_choices(folder: RunFolder, settled: Settled) -> None:
@@ -83,7 +84,7 @@ def keep_choices(folder: RunFolder, settled: Settled) -> None:
     folder.write_recipe(settled.plan.recipe)
     environment = read_json(folder.environment)
     device = settled.plan.machine.describe()
-    write_json(folder.environment, environment | {"device": device} | settled.to_mapping())
+    write_sealed(folder.environment, environment | {"device": device} | settled.to_mapping())
 
 
 def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
@@ -104,15 +105,15 @@ def _known_leaks(folder: RunFolder) -> dict[str, Any] | None:
 def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None:
     """Write the data's description and the split; on resume, refuse other data."""
     labelled = prepared.labelled
-    if folder.data.exists():
-        known = read_json(folder.data)
+    for path in (folder.data, folder.split):
+        known = read_json(path) if path.exists() else {"fingerprint": prepared.fingerprint}
         if known["fingerprint"] != prepared.fingerprint:
             raise DataError(
                 f"the data of {folder.path} have changed since the run began (fingerprint {prepared.fingerprint[:12]}, "
                 f"then {known['fingerprint'][:12]}); put them back, or start a new run"
             )
     counts = {split: _counts(prepared, split) for split in prepared.rows}
-    write_json(
+    write_sealed(
         folder.data,
         {
             "name": labelled.name,
@@ -126,7 +127,7 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
             "leaks": dict(prepared.leaks),
         },
     )
-    write_json(
+    write_sealed(
         folder.split, manifest(labelled, prepared.rows, seed=recipe.split.seed, data_fingerprint=prepared.fingerprint)
     )
 

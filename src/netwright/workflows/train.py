@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError, Interrupted, MachineError, NetwrightError
-from netwright.files.atomic import write_json
 from netwright.files.lock import folder_lock
+from netwright.files.sealed import write_sealed
 from netwright.runs.environment import describe_environment
 from netwright.runs.folder import RunFolder, create_run
 from netwright.runs.history import read_history
@@ -36,7 +36,7 @@ def train_recipe(
     """
     was_there = out is not None and out.exists()
     folder = create_run(recipe, out, name or plan_name(recipe.data.source))
-    write_json(folder.environment, describe_environment())
+    write_sealed(folder.environment, describe_environment())
     try:
         return run_training(folder, recipe, test=test, console=console or Console(), own=own or Own(), plots=plots)
     except (InputError, MachineError):
@@ -79,4 +79,4 @@ def run_training(
 
 def note_state(folder: RunFolder, state: str, reason: str = "") -> None:
     """Write how the run stands, for `netwright runs`."""
-    write_json(folder.state, {"state": state, "reason": reason})
+    write_sealed(folder.state, {"state": state, "reason": reason})
