@@ -98,9 +98,7 @@ def test_an_edited_recipe_is_refused_with_what_differs(run: RunFolder, shell: Sh
 
 
 @pytest.mark.parametrize("content", ["", "model: {name: [}", "training: {epochs: 0}"])
-def test_an_unreadable_recipe_is_written_again_from_the_checkpoint(
-    content: str, run: RunFolder, shell: Shell
-) -> None:
+def test_an_unreadable_recipe_is_written_again_from_the_checkpoint(content: str, run: RunFolder, shell: Shell) -> None:
     before, weights = run.recipe.read_bytes(), run.weights.read_bytes()
     run.recipe.write_text(content)
     said = shell("resume", "run", "--quiet")
