@@ -70,7 +70,7 @@ def test_optimizer_gets_every_declared_argument(name: str) -> None:
     optimizer = OPTIMIZERS.parts[name]()
     built = build_optimizer(optimizer, nn.Linear(2, 2).named_parameters(), kernel="plain")
     declared = {field.name: getattr(optimizer, field.name) for field in msgspec.structs.fields(optimizer)}
-    assert (declared.pop("name"), declared.pop("groups")) == (name, ())
+    assert (declared.pop("name"), declared.pop("groups"), declared.pop("stage_lr_factor")) == (name, (), 1)
     of_sgd = {argument: declared.pop(argument) for argument in list(declared) if argument.startswith("sgd_")}
     assert {argument: built.defaults[argument] for argument in declared} == declared
     assert {argument: built.param_groups[0][argument[4:]] for argument in of_sgd} == of_sgd

@@ -56,6 +56,13 @@ STANDING_STILL: dict[str, Any] = {
     "threads": 1,
     "optimizer": {"name": "sgd", "lr": 1e-30},
 }
+# dropout and batch norm that are frozen at first: the second stage joins in epoch 2, the first one in epoch 3
+FROZEN: dict[str, Any] = {
+    "model": {"name": "cnn", "channels": [4, 8], "batch_norm": True, "dropout": 0.2, "classifier_sizes": [16]},
+    "optimizer": {"name": "adam", "lr": 0.01, "stage_lr_factor": 0.5},
+}
+UNFREEZE = {"freeze": "backbone", "unfreeze": {"hidden.0": 2, "features.1": 3}, "patience": None}
+CASES.append(("unfrozen", {"name": "one_cycle"}, FROZEN, UNFREEZE))
 STEPS = 3 * 5  # 1,257 images: 13 batches in groups of 3 an epoch
 
 

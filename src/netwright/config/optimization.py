@@ -73,10 +73,12 @@ class Group(Section, frozen=True, kw_only=True):
 
 class Optimizer(Part, frozen=True, kw_only=True):
     """How gradients change the weights; arguments are torch's own. A parameter belongs to the first of `groups` that
-    its name fits, and else to no group."""
+    its name fits, and else to no group.
+    Every stage before the head has `stage_lr_factor` times the lr of the next one (Howard & Ruder 2018: 1 / 2.6)."""
 
     kind: ClassVar[str] = "optimizer"
     groups: tuple[Group, ...] = ()
+    stage_lr_factor: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class Sgd(Optimizer, frozen=True, kw_only=True):
@@ -164,6 +166,12 @@ class CustomOptimizer(Optimizer, frozen=True, kw_only=True):
 
     name: Literal["custom"] = "custom"
     type: str = ""
+
+    def check(self, where: str) -> None:
+        if self.stage_lr_factor != 1:
+            raise RecipeError(
+                f"`{where}.stage_lr_factor` is given and your own optimizer has its own lrs; leave it out"
+            )
 
 
 OPTIMIZERS = Kind("optimizer", Sgd, Adam, AdamW, Adagrad, Adadelta, RmsProp, Muon, CustomOptimizer)

@@ -25,6 +25,7 @@ from netwright.runs.history import Record, append_record, best_record
 from netwright.runtime.randomness import seed_step
 from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
+from netwright.training.fine_tuning import enter_epoch, train_mode
 from netwright.training.plan import Listener, Plan
 from netwright.training.schedule import Position, is_constant, lr_factor
 from netwright.training.state import Progress, TrainingState
@@ -63,8 +64,7 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
 def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
     """Train on the rest of the present epoch, from the batch where the run stands."""
     training, progress = plan.recipe.training, state.progress
-    state.model.train()
-    freeze_finished(state)
+    enter_epoch(state.model, state.optimizer, training, progress.epoch)
     total = plan.train.num_batches
     group_weight: Tensor | float = 0.0
     for batch in plan.train.epoch(progress.epoch, progress.batch):
@@ -139,14 +139,6 @@ def set_lr(state: TrainingState, plan: Plan) -> None:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factors[epochs]
 
 
-def freeze_finished(state: TrainingState) -> None:
-    """Let the groups whose `epochs` are over have no gradient any more: it need not be computed."""
-    for group in state.optimizer.param_groups:
-        if "epochs" in group:
-            for parameter in group["params"]:
-                parameter.requires_grad_(state.progress.epoch <= group["epochs"])
-
-
 def validate(state: TrainingState, plan: Plan) -> Outputs:
     """Run the val split in eval mode, with the averaged weights where there are any."""
     assert plan.val is not None
@@ -210,7 +202,7 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
         progress.epoch_seconds += clock.lap()
         numbers: dict[str, Any] = {"step": progress.step, "train_loss": state.sums.mean_loss}
         progress.evaluations.append(numbers | val_numbers(validate(state, plan), plan))
-        state.model.train()
+        train_mode(state.model, training, progress.epoch)
         clock.lap()
     if clock.time_is_up():
         progress.finished = "time"

@@ -1,6 +1,6 @@
 """Optimizers by name: torch's own, in the quickest implementation that the device has, and Muon."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -68,12 +68,18 @@ def kernels(optimizer: Optimizer, device: torch.device) -> tuple[Kernel, ...]:
 
 
 def build_optimizer(
-    optimizer: Optimizer, parameters: Iterable[Named], *, kernel: Kernel, bf16: bool = False
+    optimizer: Optimizer,
+    parameters: Iterable[Named],
+    *,
+    kernel: Kernel,
+    bf16: bool = False,
+    depths: Mapping[str, int] | None = None,
 ) -> torch.optim.Optimizer:
     """Build the optimizer over the named parameters that get gradients, in torch's groups.
 
-    `bf16`: the network computes in it, and so does Muon. Raises RecipeError when nothing is trainable, or a group's
-    name fits no trainable parameter."""
+    `bf16`: the network computes in it, and so does Muon. `depths` says how many stages each parameter is away from the
+    head: its lr has so many times the factor `stage_lr_factor`. Raises RecipeError when nothing is trainable, or a
+    group's name fits no trainable parameter."""
     trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     if not trainable:
         raise RecipeError("no parameter of the network is trainable: all are frozen; unfreeze some layers")
@@ -87,11 +93,15 @@ def build_optimizer(
         )
     if isinstance(optimizer, MuonArguments):
         output_layer = [name for name, parameter in trainable if parameter.dim() >= 2][-1:]
-        return _build_muon(optimizer, rest, groups, output_layer, torch.bfloat16 if bf16 else torch.float32)
+        dtype = torch.bfloat16 if bf16 else torch.float32
+        return _build_muon(optimizer, _staged(optimizer, rest, depths), groups, output_layer, dtype)
     arguments = _arguments(optimizer)
     # both said: torch takes foreach by itself on CUDA where neither is, and refuses both at once
     arguments |= {"fused": True} if kernel == "fused" else {"foreach": kernel == "foreach"}
-    given = [{"params": [parameter for _, parameter in rest]}] if rest else []
+    given = [
+        {"params": [parameter for _, parameter in named]} | ({"lr": arguments["lr"] * factor} if factor != 1 else {})
+        for factor, named in _staged(optimizer, rest, depths)
+    ]
     return without_compiler(OPTIMIZER_CLASSES[type(optimizer)], [*given, *groups], arguments)
 
 
@@ -115,29 +125,41 @@ def _grouped(groups: Sequence[Group], trainable: Sequence[Named]) -> tuple[list[
     return rest, made
 
 
+def _staged(
+    optimizer: Optimizer, rest: Sequence[Named], depths: Mapping[str, int] | None
+) -> list[tuple[float, list[Named]]]:
+    """Deal parameters out by their distance from the head, the nearest first, each with its factor of the lr."""
+    by_depth: dict[int, list[Named]] = {}
+    for name, parameter in rest:
+        by_depth.setdefault(depths[name] if depths else 0, []).append((name, parameter))
+    return [(optimizer.stage_lr_factor**depth, by_depth[depth]) for depth in sorted(by_depth)]
+
+
 def _build_muon(
     optimizer: MuonArguments,
-    rest: Sequence[Named],
+    staged: Sequence[tuple[float, list[Named]]],
     groups: Sequence[dict[str, Any]],
     output_layer: list[str],
     dtype: torch.dtype,
 ) -> Muon:
     """Give Muon what has rows and columns, but for the network's output layer; all else is SGD's."""
-    filters = [name for name, parameter in rest if parameter.dim() >= 2 and name not in output_layer]
-    for_muon = [parameter for name, parameter in rest if name in filters]
-    for_sgd = [parameter for name, parameter in rest if name not in filters]
     sgd = {
         **{"muon": False, "lr": optimizer.sgd_lr, "momentum": optimizer.sgd_momentum},
         **{"nesterov": True, "weight_decay": optimizer.sgd_weight_decay},
     }
-    given: list[dict[str, Any]] = [{"params": for_muon}] if for_muon else []
-    given += [sgd | {"params": for_sgd}] if for_sgd else []
+    given: list[dict[str, Any]] = []
+    for factor, named in staged:
+        filters = [name for name, parameter in named if parameter.dim() >= 2 and name not in output_layer]
+        for_muon = [parameter for name, parameter in named if name in filters]
+        for_sgd = [parameter for name, parameter in named if name not in filters]
+        given += [{"params": for_muon, "lr": optimizer.lr * factor}] if for_muon else []
+        given += [sgd | {"params": for_sgd, "lr": optimizer.sgd_lr * factor}] if for_sgd else []
     given += [sgd | group for group in groups]
     arguments = {name: value for name, value in _arguments(optimizer).items() if not name.startswith("sgd_")}
     return Muon(given, **arguments, dtype=dtype)
 
 
 def _arguments(optimizer: Optimizer) -> dict[str, Any]:
-    """Return what the class takes: all but the name and the groups."""
-    fields = (field for field in optimizer.__struct_fields__ if field not in ("name", "groups"))
+    """Return what the class takes: all but what deals out the parameters."""
+    fields = (field for field in optimizer.__struct_fields__ if field not in ("name", "groups", "stage_lr_factor"))
     return {field: getattr(optimizer, field) for field in fields}

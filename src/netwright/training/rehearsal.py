@@ -8,7 +8,8 @@ from torch import nn
 
 from netwright.data.batches import Batch
 from netwright.runtime.machine import Machine
-from netwright.training.optimizer import Kernel, build_optimizer
+from netwright.training.fine_tuning import build_staged_optimizer, train_mode
+from netwright.training.optimizer import Kernel
 from netwright.training.plan import Plan
 
 
@@ -17,10 +18,10 @@ class Rehearsal:
 
     def __init__(self, model: nn.Module, plan: Plan, memory_format: torch.memory_format, kernel: Kernel) -> None:
         self._plan = plan
-        self._model = copy.deepcopy(model).train().to(memory_format=memory_format)
+        self._model = copy.deepcopy(model).to(memory_format=memory_format)
+        train_mode(self._model, plan.recipe.training, plan.recipe.training.epochs)
         bf16 = plan.machine.precision == "bf16"
-        named = self._model.named_parameters()
-        self._optimizer = build_optimizer(plan.recipe.optimizer, named, kernel=kernel, bf16=bf16)
+        self._optimizer = build_staged_optimizer(plan.recipe.optimizer, self._model, kernel=kernel, bf16=bf16)
         for group in self._optimizer.param_groups:
             group["lr"] = 0.0 * group["lr"]  # a tensor on some devices
 

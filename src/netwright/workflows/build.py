@@ -28,7 +28,8 @@ from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
 from netwright.tasks.classification import Classification, build_batch_loss
-from netwright.training.optimizer import build_optimizer, choose_kernel
+from netwright.training.fine_tuning import build_staged_optimizer, freeze_for_good
+from netwright.training.optimizer import choose_kernel
 from netwright.training.plan import Plan
 from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
@@ -128,13 +129,14 @@ def build_state(
     model = model.to(machine.device).to(memory_format=machine.memory_format)
     if recipe.training.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
         raise RecipeError("`training.batch_size` is 1 and the network has batch norm, which needs two; raise it")
+    freeze_for_good(model, recipe.training)
     if own.optimizer is not None:
-        optimizer = own.optimizer(model.parameters())
+        optimizer = own.optimizer([parameter for parameter in model.parameters() if parameter.requires_grad])
     else:
         kernel = recipe.runtime.optimizer_kernel
         assert kernel != "auto"  # written out by `resolve`
         bf16 = machine.precision == "bf16"
-        optimizer = build_optimizer(recipe.optimizer, model.named_parameters(), kernel=kernel, bf16=bf16)
+        optimizer = build_staged_optimizer(recipe.optimizer, model, kernel=kernel, bf16=bf16)
     return TrainingState(model, optimizer, Sums(task.num_correct))
 
 

@@ -13,7 +13,8 @@ from netwright.runtime.load import machine_is_busy
 from netwright.runtime.machine import Machine, memory_format_name, resolved
 from netwright.training.contest import Clock
 from netwright.training.estimate import estimate_seconds
-from netwright.training.optimizer import Kernel, build_optimizer
+from netwright.training.fine_tuning import build_staged_optimizer
+from netwright.training.optimizer import Kernel
 from netwright.training.plan import Plan
 from netwright.training.remembered import kind_of_run, recall, remember
 from netwright.training.state import TrainingState
@@ -128,8 +129,8 @@ def adopt(choice: Choice, state: TrainingState, plan: Plan) -> Plan:
     torch.set_num_threads(machine.threads)
     state.model.to(memory_format=machine.memory_format)
     if choice.kernel != plan.recipe.runtime.optimizer_kernel:
-        named, bf16 = state.model.named_parameters(), machine.precision == "bf16"
-        state.optimizer = build_optimizer(plan.recipe.optimizer, named, kernel=choice.kernel, bf16=bf16)
+        bf16 = machine.precision == "bf16"
+        state.optimizer = build_staged_optimizer(plan.recipe.optimizer, state.model, kernel=choice.kernel, bf16=bf16)
     return replace(plan, machine=machine, recipe=_written(plan.recipe, machine, choice.kernel))
 
 

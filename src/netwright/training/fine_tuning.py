@@ -1,0 +1,93 @@
+"""Which stages of a network are trained, from which epoch on, and with which lr.
+
+A frozen stage runs in eval mode (batch norm keeps its statistics, dropout passes on) and gets no gradient. What is
+never trained is not in the optimizer; what is unfrozen later is there from the beginning, without a gradient, which
+torch's optimizers pass over: no step, no decay, no state. So all that changes is a function of the epoch, as a resumed
+run needs it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from netwright.config.optimization import Optimizer
+from netwright.config.sections import Training
+from netwright.errors import RecipeError
+from netwright.models.stages import Stage, find_stage, stages_of
+from netwright.training.optimizer import Kernel, build_optimizer
+
+
+def first_epochs(stages: tuple[Stage, ...], training: Training) -> dict[str, int | None]:
+    """Return for each stage the epoch (from 1) in which its training begins; None when it never does.
+
+    Raises RecipeError for names of no stage, and where nothing would be trained at first."""
+    begins: dict[str, int | None] = {stage.name: 1 for stage in stages}
+    num_frozen = len(stages) - 1
+    if training.freeze != "backbone":
+        num_frozen = find_stage(stages, training.freeze, "training.freeze") + 1
+    if num_frozen == len(stages):
+        raise RecipeError("`training.freeze` names the head, so that nothing would be trained; freeze the backbone")
+    for stage in stages[:num_frozen]:
+        begins[stage.name] = None
+    if isinstance(training.unfreeze, Mapping):
+        for name, epoch in training.unfreeze.items():
+            begins[stages[find_stage(stages, name, "training.unfreeze")].name] = epoch
+    elif training.unfreeze is not None:
+        for place, stage in enumerate(reversed(stages[:num_frozen]), start=1):
+            begins[stage.name] = 1 + place * training.unfreeze
+    return begins
+
+
+def freeze_for_good(network: nn.Module, training: Training) -> None:
+    """Take the gradient from what is never trained, before the optimizer is built."""
+    if training.freeze == "none":
+        return
+    stages = stages_of(network)
+    begins = first_epochs(stages, training)
+    never = [stage for stage in stages if (begins[stage.name] or training.epochs + 1) > training.epochs]
+    for name, parameter in network.named_parameters():
+        if any(stage.holds(name) for stage in never):
+            parameter.requires_grad_(False)
+
+
+def train_mode(network: nn.Module, training: Training, epoch: int) -> list[Stage]:
+    """Set the network to train mode, and what is frozen in this epoch to eval mode; return the frozen stages."""
+    network.train()
+    if training.freeze == "none":
+        return []
+    stages = stages_of(network)
+    begins = first_epochs(stages, training)
+    frozen = [stage for stage in stages if (begins[stage.name] or epoch + 1) > epoch]
+    for stage in frozen:
+        for path in stage.modules:
+            network.get_submodule(path).eval()
+    return frozen
+
+
+def enter_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, training: Training, epoch: int) -> None:
+    """Set what trains in this epoch: modes, and which of the optimizer's parameters get a gradient.
+
+    A group with `epochs` gets none any more when they are over."""
+    stages = train_mode(network, training, epoch)
+    frozen = {id(p) for name, p in network.named_parameters() if any(stage.holds(name) for stage in stages)}
+    for group in optimizer.param_groups:
+        if training.freeze == "none" and "epochs" not in group:
+            continue
+        over = epoch > group.get("epochs", epoch)
+        for parameter in group["params"]:
+            parameter.requires_grad_(not over and id(parameter) not in frozen)
+
+
+def build_staged_optimizer(
+    optimizer: Optimizer, network: nn.Module, *, kernel: Kernel, bf16: bool = False
+) -> torch.optim.Optimizer:
+    """Build the optimizer over what gets gradients, its lr shrinking from stage to stage towards the input."""
+    depths: dict[str, int] | None = None
+    if optimizer.stage_lr_factor != 1:
+        stages = tuple(reversed(stages_of(network)))
+        depths = {
+            name: next(depth for depth, stage in enumerate(stages) if stage.holds(name))
+            for name, _ in network.named_parameters()
+        }
+    return build_optimizer(optimizer, network.named_parameters(), kernel=kernel, bf16=bf16, depths=depths)
