@@ -18,7 +18,7 @@ from netwright.deployment.bundle import load_bundle
 from netwright.errors import WeightsError
 from netwright.files.sealed import read_sealed, write_sealed
 
-FILES = ["bundle.json", "card.md", "model.safetensors"]
+FILES = ["bundle.json", "card.md", "golden.safetensors", "model.safetensors"]
 SOURCE = str(Path(nw.__file__).parents[1])
 
 
@@ -42,7 +42,7 @@ def test_another_seed_gives_other_weights(trained: nw.Run, tmp_path: Path) -> No
     assert weights[0].read_bytes() != weights[1].read_bytes()
 
 
-def test_a_bundle_is_three_files_and_no_pickle(trained: nw.Run) -> None:
+def test_a_bundle_is_four_files_and_no_pickle(trained: nw.Run) -> None:
     files = sorted((trained.path / "bundle").iterdir())
     assert [path.name for path in files] == FILES
     described = json.loads(files[0].read_text())
@@ -58,7 +58,8 @@ def test_a_bundle_is_three_files_and_no_pickle(trained: nw.Run) -> None:
 def test_the_card_says_what_it_is(trained: nw.Run) -> None:
     card = (trained.path / "bundle" / "card.md").read_text()
     val = trained.metrics["val"]
-    for words in ("# mlp for digits", "8 × 8", f"accuracy {val['accuracy']:.4f}", f"n = {val['num_samples']}"):
+    words_of_it = ["# mlp for digits", "8 × 8 pixels", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9", "predict BUNDLE", "torch "]
+    for words in (*words_of_it, f"accuracy {val['accuracy']:.4f}", f"n = {val['num_samples']}"):
         assert words in card
 
 
@@ -129,7 +130,7 @@ def test_a_wrong_field_is_bad_input(field: str, value: object, copied: Path) -> 
 def test_a_newer_format_is_refused(copied: Path) -> None:
     path = copied / "bundle" / "bundle.json"
     write_sealed(path, read_sealed(path) | {"format": 2})
-    with pytest.raises(WeightsError, match="has format 2, and this version reads 1; use the one that wrote it"):
+    with pytest.raises(WeightsError, match=r"has format 2 \(netwright .*reads 1; it was written by a newer version"):
         load_bundle(copied / "bundle")
 
 

@@ -43,6 +43,7 @@ SHORT_OPTIONS = {
         "REGEX|KEY", "Keep images together: a regex with one (group) on paths, a key of the .npz, a table's column."
     ),
     "allow_leaks": Short("", "Train although given splits share images; every result says so.", "flag"),
+    "golden": Short("real|synthetic|none", "Images that the bundle carries. [real of named sets, else blends]"),
     "device": Short("NAME", "auto (default), cpu, cuda, cuda:1 or mps."),
     "precision": Short("NAME", "auto (default), fp32 or bf16."),
     "threads": Short("N", "Processor threads.", "value"),

@@ -33,6 +33,7 @@ SHORT_NAMES = {
     "on_bad_image": "data.on_bad_image",
     "group_by": "data.group_by",
     "allow_leaks": "data.allow_leaks",
+    "golden": "data.golden",
     "device": "runtime.device",
     "precision": "runtime.precision",
     "threads": "runtime.threads",

@@ -24,7 +24,9 @@ class Data(Section, frozen=True, kw_only=True):
     whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps images together
     that belong together (patient, video, plate): a regex with one capturing group, searched in the path of each file,
     or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although given splits
-    have equal images or groups in common, and says so in every result."""
+    have equal images or groups in common, and says so in every result. `golden` says which images the bundle carries to
+    check its answers with, `real` ones (whoever has the bundle sees them) or `synthetic` blends of them; `auto` takes
+    real ones of the named public sets only."""
 
     source: str = "digits"
     root: str | None = None
@@ -38,6 +40,7 @@ class Data(Section, frozen=True, kw_only=True):
     on_bad_image: Literal["fail", "skip"] = "fail"
     group_by: str | None = None
     allow_leaks: bool = False
+    golden: Literal["auto", "real", "synthetic", "none"] = "auto"
 
     def check(self, where: str) -> None:
         if isinstance(self.image_size, tuple) and len(self.image_size) != 2:

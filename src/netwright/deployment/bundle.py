@@ -1,13 +1,14 @@
-"""The bundle: one folder that is enough to predict. safetensors and JSON, no pickle; same training, same bytes.
+"""The bundle: one folder, or one zip file of it, that is enough to predict. No pickle; same training, same bytes.
 
-model.safetensors   the best epoch's weights
-bundle.json         network, class names, evaluation transform, temperature, metrics, versions, data
-card.md             the same for people
+model.safetensors    the best epoch's weights
+bundle.json          network, class names, evaluation transform, temperature, metrics, versions, data, checksums
+golden.safetensors   a few images with the logits that the network gave for them
+card.md              the same for people
 """
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,22 @@ from torch import Tensor
 
 from netwright.config.models import MODELS, Model
 from netwright.data.transform import EvalTransform
+from netwright.deployment.archive import CARD, DESCRIPTION, GOLDEN, WEIGHTS, read_member
+from netwright.deployment.card import card_of
+from netwright.deployment.golden import Golden, read_golden
 from netwright.errors import InputError, WeightsError
 from netwright.files.atomic import sync_folder, write_atomic
 from netwright.files.hashing import sha256_bytes
-from netwright.files.sealed import read_sealed, write_sealed
+from netwright.files.sealed import open_sealed, sealed_json
 from netwright.tasks.classification import Classification
 
 FORMAT = 1
-WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "bundle.json", "card.md"
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError, SafetensorError)
+
+
+def present_versions() -> dict[str, str]:
+    """Return the versions of what decides the network's answers."""
+    return {name: version(name) for name in ("netwright", "torch", "torchvision", "pillow")}
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,8 @@ class Bundle:
     metrics: dict[str, Any]
     data: dict[str, Any]
     temperature: float | None = None
+    golden: dict[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=present_versions)
 
     def to_mapping(self) -> dict[str, Any]:
         return {
@@ -58,21 +69,34 @@ class Bundle:
             "epoch": self.epoch,
             "metrics": self.metrics,
             "data": self.data,
-            "versions": {name: version(name) for name in ("torch", "torchvision", "pillow")},
+            "golden": self.golden,
+            "versions": self.versions,
         }
 
 
-def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> bool:
+def bundle_members(bundle: Bundle, weights: dict[str, Tensor], golden: Golden | None) -> dict[str, bytes]:
+    """Return the bundle's files, name -> content."""
+    content = save({name: value.detach().cpu().contiguous().clone() for name, value in weights.items()})
+    members = {WEIGHTS: content}
+    note = None
+    if golden is not None:
+        members[GOLDEN] = golden.to_bytes()
+        note = {"kind": golden.kind, "num": len(golden.images), "sha256": sha256_bytes(members[GOLDEN])}
+    bundle = replace(bundle, golden=note)
+    described = bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)}
+    return members | {CARD: card_of(described).encode(), DESCRIPTION: sealed_json(described)}
+
+
+def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor], golden: Golden | None = None) -> bool:
     """Write the bundle beside and put it in the place of an old one; say whether that had the same weights."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
     new.mkdir(parents=True)
-    content = save({name: value.detach().cpu().contiguous().clone() for name, value in weights.items()})
-    write_atomic(new / WEIGHTS, content)
-    write_atomic(new / CARD, _card(bundle).encode())
-    write_sealed(new / DESCRIPTION, bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)})
-    same = (folder / WEIGHTS).exists() and (folder / WEIGHTS).read_bytes() == content
+    members = bundle_members(bundle, weights, golden)
+    for name, content in members.items():
+        write_atomic(new / name, content)
+    same = (folder / WEIGHTS).exists() and (folder / WEIGHTS).read_bytes() == members[WEIGHTS]
     if folder.exists():
         os.replace(folder, old)
     os.replace(new, folder)
@@ -81,25 +105,58 @@ def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor]) -> boo
     return same
 
 
-def load_bundle(folder: Path) -> tuple[Bundle, dict[str, Tensor]]:
-    """Read a bundle and its weights. Raises WeightsError when it is damaged, foreign or of a newer format."""
-    path = folder / DESCRIPTION
+def load_bundle(path: Path) -> tuple[Bundle, dict[str, Tensor]]:
+    """Read a bundle, a folder or a zip file, and its weights; what predicts, exports or serves comes through here.
+
+    Raises WeightsError when it is damaged, foreign or of a newer format."""
+    bundle, mapping = _described(path)
     try:
-        mapping = read_sealed(path, "restore it from a copy, or train again")
-        content = (folder / WEIGHTS).read_bytes()
-        if mapping["format"] != FORMAT:
-            raise WeightsError(
-                f"{path} has format {mapping['format']}, and this version reads {FORMAT}; use the one that wrote it"
-            )
+        content = read_member(path, WEIGHTS)
         if sha256_bytes(content) != mapping["weights_sha256"]:
-            raise WeightsError(f"{folder / WEIGHTS} does not match its checksum: it is damaged; restore it from a copy")
-        return _from_mapping(mapping), load(content)
+            raise WeightsError(f"{path / WEIGHTS} does not match its checksum: it is damaged; restore it from a copy")
+        return bundle, load(content)
+    except _DAMAGED as error:
+        raise _not_whole(path, error) from None
+
+
+def load_golden(path: Path) -> Golden | None:
+    """Read a bundle's golden samples; None when it has none. Raises WeightsError when they are damaged."""
+    bundle, _ = _described(path)
+    if bundle.golden is None:
+        return None
+    try:
+        content = read_member(path, GOLDEN)
+        if sha256_bytes(content) != bundle.golden["sha256"]:
+            raise WeightsError(f"{path / GOLDEN} does not match its checksum: it is damaged; restore it from a copy")
+        return read_golden(content, bundle.golden["kind"])
+    except _DAMAGED as error:
+        raise _not_whole(path, error) from None
+
+
+def _described(path: Path) -> tuple[Bundle, dict[str, Any]]:
+    try:
+        described = read_member(path, DESCRIPTION)
+        mapping = open_sealed(described, path / DESCRIPTION, "restore it from a copy, or train again")
+        if mapping["format"] != FORMAT:
+            raise _other_format(path, mapping["format"], mapping.get("versions", {}).get("netwright"))
+        return _from_mapping(mapping), mapping
     except InputError as error:  # that it is damaged, or of another format
         raise WeightsError(str(error)) from None
-    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError, SafetensorError) as error:
-        raise WeightsError(
-            f"{folder} is not a whole bundle ({error}); restore it from a copy, or train again"
-        ) from None
+    except _DAMAGED as error:
+        raise _not_whole(path, error) from None
+
+
+def _other_format(path: Path, given: object, writer: object) -> WeightsError:
+    by = f" (netwright {writer})" if isinstance(writer, str) else ""
+    fix = "use the version that wrote it"
+    if isinstance(given, int) and given > FORMAT:
+        fix = "it was written by a newer version: pip install --upgrade netwright"
+    return WeightsError(f"{path / DESCRIPTION} has format {given!r}{by}, and this version reads {FORMAT}; {fix}")
+
+
+def _not_whole(path: Path, error: Exception) -> WeightsError:
+    why = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error)
+    return WeightsError(f"{path} is not a whole bundle ({why}); restore it from a copy, or train again")
 
 
 def _from_mapping(mapping: dict[str, Any]) -> Bundle:
@@ -116,28 +173,6 @@ def _from_mapping(mapping: dict[str, Any]) -> Bundle:
         metrics=mapping["metrics"],
         data=mapping["data"],
         temperature=mapping["temperature"],
+        golden=mapping.get("golden"),
+        versions=dict(mapping["versions"]),
     )
-
-
-def _card(bundle: Bundle) -> str:
-    """Return the model card: what it is, what it was trained on, how good it is."""
-    height, width = bundle.image_size
-    lines = [
-        f"# {bundle.model.name} for {bundle.data.get('name', 'images')}",
-        "",
-        f"- answers with one of {len(bundle.task.class_names)} classes: {', '.join(bundle.task.class_names[:50])}",
-        f"- takes {height} × {width} images with {bundle.in_channels} channel{'s' * (bundle.in_channels > 1)}; "
-        "bundle.json holds the whole preprocessing",
-        f"- trained on {bundle.data.get('num_train', '?')} images; weights of epoch {bundle.epoch}",
-    ]
-    for split, metrics in bundle.metrics.items():
-        low, high = metrics["accuracy_interval"]
-        views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
-        lines.append(
-            f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
-            f"n = {metrics['num_samples']}{views})"
-        )
-    calibrated = f"Probabilities are calibrated: the outputs are divided by the temperature {bundle.temperature}."
-    own = "Probabilities are the network's own, not calibrated."
-    lines += ["", own if bundle.temperature is None else calibrated, ""]
-    return "\n".join(lines)

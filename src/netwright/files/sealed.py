@@ -44,21 +44,30 @@ def _digits(content: bytes, end: int | None) -> int | None:
 
 def write_sealed(path: Path, value: dict[str, Any]) -> None:
     """Write a mapping atomically as indented JSON, sealed; NaN and infinity are refused by ValueError."""
+    write_atomic(path, sealed_json(value))
+
+
+def sealed_json(value: dict[str, Any]) -> bytes:
+    """Return a mapping as indented JSON, sealed; NaN and infinity are refused by ValueError."""
     text = json.dumps(value | {"seal": ZEROS}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # names that are not UTF-8 become \udc80, which JSON knows too
-    write_atomic(path, sealed(text.encode("utf-8", "backslashreplace")))
+    return sealed(text.encode("utf-8", "backslashreplace"))
 
 
 def read_sealed(path: Path, advice: str = "restore it from a copy, or train again") -> dict[str, Any]:
     """Read what `write_sealed` wrote, without the seal. Raises InputError that names the file when it is damaged."""
-    content = path.read_bytes()
+    return open_sealed(path.read_bytes(), path, advice)
+
+
+def open_sealed(content: bytes, name: str | Path, advice: str) -> dict[str, Any]:
+    """Return what `sealed_json` was given, without the seal. Raises InputError, under `name`, for damaged content."""
     try:
         value = json.loads(content.decode("utf-8", "surrogateescape"))
         wrong = broken_seal(content)
     except ValueError:
         value, wrong = {}, "not JSON"
     if wrong or not isinstance(value, dict):
-        raise InputError(f"{path} is damaged ({wrong or 'no mapping'}); {advice}")
+        raise InputError(f"{name} is damaged ({wrong or 'no mapping'}); {advice}")
     del value["seal"]
     return value
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from netwright.config.sections import Runtime
 from netwright.data.discover import image_files
+from netwright.deployment.archive import is_bundle
 from netwright.deployment.predictor import Prediction, Predictor, load_predictor
-from netwright.errors import DataError
+from netwright.errors import DataError, WeightsError
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
@@ -19,7 +20,7 @@ MOST_PLOTTED = 12
 
 
 def predict_files(run: str | Path, paths: Sequence[str], *, top: int = 5, plot: Path | None = None) -> dict[str, Any]:
-    """Return the contract's predict JSON for files and folders; `run` is a run's folder or name, or a bundle's folder.
+    """Return the contract's predict JSON for files and folders; `run` is a run or a bundle, see `locate`.
 
     `plot` also draws the first images beside their probabilities. Raises DataError when there is nothing to read."""
     files = [file for path in paths for file in image_files(Path(path))]
@@ -57,12 +58,23 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
 @contextmanager
 def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
     """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine."""
-    lone = (Path(run) / "bundle.json").is_file()
-    folder = None if lone else find_run(run)
+    bundle, folder = locate(run)
     machine = machine_for_predictions(folder.read_recipe().runtime if folder else Runtime())
     with applied(machine):
-        bundle = folder.finished_bundle() if folder else Path(run)
         yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
+
+
+def locate(run: str | Path) -> tuple[Path, RunFolder | None]:
+    """Return the bundle and the run that it belongs to, of a run's folder or name, or of a lone bundle, folder or zip.
+
+    Raises InputError when there is neither, or the run is not finished."""
+    path = Path(run)
+    if is_bundle(path):
+        return path, None
+    if path.is_file():
+        raise WeightsError(f"{path} is no bundle; give a run, a bundle's folder, or the zip file of one")
+    folder = find_run(run)
+    return folder.finished_bundle(), folder
 
 
 def as_json(answers: Sequence[Prediction], top: int | None, calibrated: bool) -> dict[str, Any]:

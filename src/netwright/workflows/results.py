@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.bundle import Bundle, save_bundle
@@ -16,11 +17,19 @@ from netwright.tasks.classification import Classification
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import count_classes
+from netwright.workflows.golden import golden_kind, make_golden
 from netwright.workflows.judging import keep_outputs, measure, suspect_images
+from netwright.workflows.own import Own
 
 
 def write_results(
-    folder: RunFolder, plan: Plan, prepared: PreparedData, state: TrainingState, task: Classification, plots: bool
+    folder: RunFolder,
+    plan: Plan,
+    prepared: PreparedData,
+    state: TrainingState,
+    task: Classification,
+    own: Own,
+    plots: bool,
 ) -> None:
     """Write bundle, metrics, plots and report of the best epoch."""
     best = best_record(state.history, plan.recipe.training.monitor)
@@ -40,19 +49,9 @@ def write_results(
         metrics["val"]["baselines"] = baselines(prepared, "val", counts)
         metrics["val"]["suspects"] = suspect_images(outputs, prepared, temperature)
         metrics["val"]["views"] = NUM_VIEWS[views]
-    labelled = prepared.labelled
-    bundle = Bundle(
-        model=plan.recipe.model,
-        in_channels=prepared.input_shape[0],
-        image_size=prepared.input_shape[1:],
-        task=task,
-        transform=prepared.transform,
-        epoch=best["epoch"],
-        metrics={split: short(numbers) for split, numbers in metrics.items()},
-        data={"name": labelled.name, "fingerprint": prepared.fingerprint, "num_train": len(prepared.rows["train"])},
-        temperature=temperature,
-    )
-    if not save_bundle(folder.bundle, bundle, weights):
+    bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
+    golden = make_golden(golden_kind(plan.recipe, own), prepared, state.model)
+    if not save_bundle(folder.bundle, bundle, weights, golden):
         folder.outputs_of("test").unlink(missing_ok=True)
     elif folder.metrics.exists():
         known = read_json(folder.metrics)  # the same weights were judged on test: that stays true
@@ -76,6 +75,29 @@ def write_results(
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
         report_at_the_end(folder, prepared, state.model)
+
+
+def _bundle(
+    recipe: Recipe,
+    prepared: PreparedData,
+    task: Classification,
+    epoch: int,
+    metrics: dict[str, Any],
+    temperature: float | None,
+) -> Bundle:
+    """Return what the bundle says besides weights and golden samples."""
+    name, num_train = prepared.labelled.name, len(prepared.rows["train"])
+    return Bundle(
+        model=recipe.model,
+        in_channels=prepared.input_shape[0],
+        image_size=prepared.input_shape[1:],
+        task=task,
+        transform=prepared.transform,
+        epoch=epoch,
+        metrics={split: short(numbers) for split, numbers in metrics.items()},
+        data={"name": name, "fingerprint": prepared.fingerprint, "num_train": num_train},
+        temperature=temperature,
+    )
 
 
 def diagnosis(state: TrainingState, metrics: dict[str, Any], best_epoch: int) -> dict[str, Any]:

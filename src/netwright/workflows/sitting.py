@@ -68,7 +68,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         announce(folder, console, settled, prepared, state)
         with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
             fit(state, plan, Watcher(console, switch, own, events, plan.recipe))
-        write_results(folder, plan, prepared, state, task, plots)
+        write_results(folder, plan, prepared, state, task, own, plots)
 
 
 def note_sitting(folder: RunFolder, machine: Machine) -> None:

@@ -1,0 +1,95 @@
+"""The bundle as a folder or as one file: which members it has, how large they may be, and reading them.
+
+The one file is a zip of the same members, not compressed (weights hardly are smaller compressed), without times: the
+same bundle gives the same bytes. Reading takes the known members only, by name, into memory: nothing is extracted, no
+path in it means anything, and what claims to be larger than it may be is refused before it is read.
+"""
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from netwright.errors import InputError, WeightsError
+from netwright.files.atomic import write_atomic
+
+WEIGHTS, DESCRIPTION, CARD, GOLDEN = "model.safetensors", "bundle.json", "card.md", "golden.safetensors"
+MOST_BYTES = {DESCRIPTION: 2**26, CARD: 2**24, GOLDEN: 2**30, WEIGHTS: 2**36}
+MOST_MEMBERS = 16
+# deflate reaches 1000; weights reach 1.1, so whatever is far beyond is a bomb and no bundle
+MOST_EXPANSION, SMALL_BYTES = 20, 2**24
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+def is_bundle(path: Path) -> bool:
+    """Say whether something is a bundle by its looks: a folder with a bundle.json, or a zip file."""
+    return (path / DESCRIPTION).is_file() or (path.is_file() and zipfile.is_zipfile(path))
+
+
+def read_member(bundle: Path, name: str) -> bytes:
+    """Read one member of a bundle's folder or file. Raises OSError or KeyError when it is not there, WeightsError when
+    the file is not a bundle's."""
+    if not bundle.is_file():
+        return (bundle / name).read_bytes()
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            member = _members(archive, bundle)[name]
+            with archive.open(member) as stream:
+                content = stream.read(member.file_size + 1)  # the checksum is compared when all has been read
+    except _DAMAGED as error:
+        raise WeightsError(f"{bundle} is not a whole bundle ({error}); restore it from a copy") from None
+    if len(content) != member.file_size:
+        raise WeightsError(f"{bundle}: {name} is larger than it says; it was not made by netwright")
+    return content
+
+
+def archive_bytes(members: dict[str, bytes]) -> bytes:
+    """Return a bundle's members as one zip file, the same bytes on every machine and at every time."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            member.create_system = 3  # Unix, also where it is made on Windows
+            member.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(member, members[name])
+    return made.getvalue()
+
+
+def write_archive(path: Path, members: dict[str, bytes]) -> None:
+    """Write a bundle as one file. Raises InputError when `path` is a folder."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; --out is the file to be written, such as {path / 'model.zip'}")
+    write_atomic(path, archive_bytes(members))
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the members by name. Raises WeightsError for any that a bundle can't have."""
+    infos = archive.infolist()
+    if len(infos) > MOST_MEMBERS:
+        raise WeightsError(f"{path} has {len(infos)} members and a bundle has at most {len(MOST_BYTES)}; {_ADVICE}")
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        if info.filename not in MOST_BYTES or info.filename in found:
+            twice = " twice" if info.filename in found else ", which no bundle has"
+            raise WeightsError(f"{path} holds {info.filename[:80]!r}{twice}; {_ADVICE}")
+        if info.flag_bits & 1:
+            raise WeightsError(f"{path} is encrypted; decrypt it first")
+        found[info.filename] = info
+        _check_size(info, path)
+    return found
+
+
+def _check_size(info: zipfile.ZipInfo, path: Path) -> None:
+    room = os.path.getsize(path)
+    stored = min(info.compress_size, room)
+    most = min(MOST_BYTES[info.filename], max(SMALL_BYTES, MOST_EXPANSION * stored))
+    if info.file_size > most:
+        raise WeightsError(
+            f"{path}: {info.filename} says that it has {info.file_size:,} bytes, and {most:,} is the most that it can "
+            f"have; {_ADVICE}"
+        )
+
+
+_ADVICE = "make it with netwright export RUN --format bundle --out model.zip"

@@ -1,0 +1,83 @@
+"""The model card: what a bundle is, for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Described = Mapping[str, Any]
+MOST_CLASSES = 50
+
+
+def card_of(bundle: Described) -> str:
+    """Return the card of what bundle.json holds, as Markdown."""
+    name = bundle["data"].get("name", "images")
+    parts = [
+        [f"# {bundle['model']['name']} for {name}", "", *_what(bundle)],
+        ["## How good it is", "", *_metrics(bundle)],
+        ["## Classes", "", *_classes(bundle["class_names"])],
+        ["## How to use it", "", *_use(bundle)],
+        ["## Limits", "", *_limits(bundle)],
+        ["## Made with", "", ", ".join(f"{what} {number}" for what, number in bundle["versions"].items()) + "."],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _what(bundle: Described) -> list[str]:
+    height, width = bundle["image_size"]
+    num_train = bundle["data"].get("num_train")
+    trained = f"on {num_train:,} images" if isinstance(num_train, int) else "on images"
+    kind = {1: "gray", 3: "RGB"}.get(bundle["in_channels"], f"{bundle['in_channels']}-channel")
+    return [
+        f"An image classifier: one of {len(bundle['class_names'])} classes for each image. It was trained "
+        f"{trained} of {bundle['data'].get('name', 'images')}; the weights are those of epoch {bundle['epoch']}.",
+        "",
+        f"- input: {kind} images, {height} × {width} pixels after the preprocessing that bundle.json holds",
+        f"- data fingerprint: {str(bundle['data'].get('fingerprint', '?'))[:16]}",
+    ]
+
+
+def _metrics(bundle: Described) -> list[str]:
+    if not bundle["metrics"]:
+        return ["Not known: there was no split to judge it on, so its accuracy on images that it has not seen is open."]
+    lines = []
+    for split, metrics in bundle["metrics"].items():
+        low, high = metrics["accuracy_interval"]
+        views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
+        lines.append(
+            f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
+            f"n = {metrics['num_samples']}{views}), loss {metrics['loss']:.4g}"
+        )
+    if "val" in bundle["metrics"]:
+        lines += ["", "The val split also chose the epoch, so its accuracy is a little too good."]
+    said = "the network's own, not calibrated."
+    if bundle["temperature"] is not None:
+        said = f"calibrated: the outputs are divided by the temperature {bundle['temperature']}."
+    return [*lines, "", f"Probabilities are {said}"]
+
+
+def _classes(names: Sequence[str]) -> list[str]:
+    rest = len(names) - MOST_CLASSES
+    more = f" and {rest} more (bundle.json lists them)" if rest > 0 else ""
+    return [", ".join(names[:MOST_CLASSES]) + more + "."]
+
+
+def _use(bundle: Described) -> list[str]:
+    given = {"network": bundle["model"]["name"] == "custom", "transform": bundle["transform"]["kind"] == "custom"}
+    own = [part for part, is_own in given.items() if is_own]
+    if own:
+        return [f"In Python, with the {' and the '.join(own)} that it was trained with given again: nw.load(run, …)."]
+    return ["    netwright predict BUNDLE IMAGES…", "", "BUNDLE is this folder, or the zip file of it."]
+
+
+def _limits(bundle: Described) -> list[str]:
+    lines = [
+        "- It answers with one of its classes for any image, also for what is none of them.",
+        "- How good it is was measured on images like those of its data; elsewhere it may be worse. Judge it on images "
+        "of your own first: netwright evaluate RUN --data FOLDER.",
+    ]
+    kind: Any = (bundle["golden"] or {}).get("kind")
+    said = {
+        None: "- It carries no golden samples, so its answers can't be compared with those that it gave when trained.",
+        "real": "- Its golden samples are real images of its data: whoever has the bundle sees them.",
+        "synthetic": "- Its golden samples are synthetic: blurred blends of 8 images each, with noise.",
+    }
+    return [*lines, said[kind]]
