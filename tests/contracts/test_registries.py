@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.config.augmentations import AUGMENTATIONS
+from netwright.config.augmentations import AUGMENTATIONS, Augmentation, Mixing
 from netwright.config.models import MODELS, CustomModel, TorchvisionModel
 from netwright.config.optimization import CRITERIA, LR_SCHEDULERS, OPTIMIZERS, CustomOptimizer
 from netwright.config.recipe import output_for
-from netwright.data.augment import build_augmentation
+from netwright.data.augment import build_augmentation, build_mixer
 from netwright.models import build_model
 from netwright.models.registry import BUILDERS
 from netwright.tasks.classification import build_batch_loss, build_task
@@ -43,10 +43,19 @@ def test_model_builds_with_its_defaults(name: str) -> None:
 
 @pytest.mark.parametrize("name", built_in(AUGMENTATIONS.parts))
 def test_augmentation_builds_with_its_defaults(name: str) -> None:
-    augment = build_augmentation((AUGMENTATIONS.parts[name](),), 0, (16, 16))
+    part = AUGMENTATIONS.parts[name]()
+    assert isinstance(part, Augmentation)
+    if isinstance(part, Mixing):
+        mixer, images = build_mixer((part,), 0, 4), torch.rand(5, 3, 16, 16)
+        assert mixer is not None
+        mixed, shares = mixer(images, torch.arange(5) % 4, 1, torch.arange(5))
+        assert (mixed.shape, shares.shape) == (images.shape, (5, 4))
+        assert not torch.equal(mixed, images)
+        return
+    augment = build_augmentation((part,), 0, (16, 16))
     assert augment is not None
-    pixels = torch.randint(0, 256, (5, 16, 16, 3), dtype=torch.uint8)
-    augmented = augment(pixels, 1, torch.arange(5))
+    pixels = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8)
+    augmented = augment(pixels, 1, torch.arange(16))
     assert (augmented.shape, augmented.dtype) == (pixels.shape, pixels.dtype)
     assert not torch.equal(augmented, pixels)
 

@@ -45,8 +45,15 @@ RECORD: dict[str, Any] = {
     "transform": {"views": "mirror_shift"},
 }
 RESOLUTIONS = {"resolutions": [6, 7, 8], "averaging_every_steps": 2, "clip_norm": None, "patience": None}
+# targets that are shares of classes, a random operation a sample, classes drawn equally often
+MIXED: dict[str, Any] = {
+    "augmentation": ["random_crop", "trivial_augment_wide", "random_erasing", "mixup", "cutmix"],
+    "criterion": {"label_smoothing": 0.1},
+    "exact": True,
+}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     *((scheduler["name"], scheduler, {}, {}) for scheduler in SCHEDULES),
+    ("mixed", {"name": "one_cycle"}, MIXED, {"sampling": "balanced"}),
     *((kind, {"name": "linear"}, RECORD, RESOLUTIONS | {"averaging": kind}) for kind in ("ema", "lookahead")),
 ]
 # nothing is learnt, so that no epoch is better than the first
@@ -85,8 +92,11 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def train(out: Path, scheduler: dict[str, Any], other: dict[str, Any] | None = None, **training: Any) -> nw.Run:
-    runtime = {"threads": 1, "device": "cpu"}
-    settings = HARD | (other or {}) | {"lr_scheduler": scheduler, "training": TRAINING | training, "runtime": runtime}
+    runtime: dict[str, Any] = {"threads": 1, "device": "cpu"}
+    other = dict(other or {})
+    if other.pop("exact", False):
+        runtime["exact"] = True
+    settings = HARD | other | {"lr_scheduler": scheduler, "training": TRAINING | training, "runtime": runtime}
     return nw.train("digits", out=out, **settings)
 
 

@@ -48,14 +48,21 @@ def made(settings: dict, tmp_path=None) -> tuple[TrainingState, Plan]:
     return state, plan
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"])
-def test_twenty_exact_steps_equal_a_plain_loop_bit_for_bit(optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "augmentation"),
+    [
+        *((name, ()) for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta")),
+        ("adam", ("rand_augment", "mixup", "cutmix")),
+    ],
+)
+def test_twenty_exact_steps_equal_a_plain_loop_bit_for_bit(optimizer, augmentation):
     """Model, pixels, order and arithmetic written as a course would: only the order of the epoch is taken from us."""
     settings = {
         "model": {"name": "cnn", "channels": [4, 8]},
         "optimizer": {"name": optimizer, "lr": 0.01},
         "training": {"epochs": 1, "batch_size": 60},
         "runtime": {"exact": True, "device": "cpu"},
+        "augmentation": augmentation,
     }
     state, plan = made(settings)
     assert plan.train.num_batches >= 20

@@ -40,6 +40,33 @@ def test_batches_of_any_size_add_up_to_the_whole(class_weights, smoothing):
     assert ours.item() == pytest.approx(whole.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("class_weights", [None, (1.0, 2.0, 0.5)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_shares_of_classes_are_a_mean_of_the_classes_losses(class_weights, smoothing):
+    """A target of 0.7 a and 0.3 b counts like 0.7 samples of a and 0.3 of b, each with its class's weight."""
+    logits, (a, b) = torch.randn(9, 3), (torch.randint(3, (9,)), torch.randint(3, (9,)))
+    shares = torch.rand(9, 1)
+    targets = shares * nn.functional.one_hot(a, 3) + (1 - shares) * nn.functional.one_hot(b, 3)
+    loss = build_batch_loss(CrossEntropy(class_weights=class_weights, label_smoothing=smoothing), COUNTS, CPU)
+    weights = torch.tensor(class_weights or (1.0, 1.0, 1.0))
+    each = nn.CrossEntropyLoss(weight=weights, label_smoothing=smoothing, reduction="none")
+    counts = torch.cat([shares[:, 0], 1 - shares[:, 0]])
+    total = (counts * torch.cat([each(logits, a), each(logits, b)])).sum()
+    weight = (counts * torch.cat([weights[a], weights[b]])).sum()
+    ours, our_weight = loss(logits, targets)
+    assert ours.item() == pytest.approx((total / weight).item(), rel=1e-5)
+    assert float(our_weight) == pytest.approx(weight.item(), rel=1e-6)
+    whole = nn.functional.one_hot(a, 3).float()
+    assert loss(logits, whole)[0].item() == pytest.approx(loss(logits, a)[0].item(), rel=1e-5)
+
+
+def test_the_right_answer_of_mixed_targets_is_the_largest_share():
+    task = build_task(CrossEntropy(), ("a", "b", "c"))
+    outputs = torch.tensor([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]])
+    targets = torch.tensor([[0.6, 0.4, 0], [0.7, 0.3, 0], [0, 0, 1.0]])
+    assert int(task.num_correct(outputs, targets)) == 2
+
+
 def test_nll_of_log_probabilities_is_cross_entropy_of_logits():
     logits, targets = torch.randn(8, 3), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
     nll = build_batch_loss(Nll(), COUNTS, CPU)(logits.log_softmax(1), targets)[0]

@@ -14,7 +14,8 @@ class Short(NamedTuple):
 
     metavar: str
     help: str
-    read: str = "text"  # text | value (one YAML value) | names (separated by commas) | size | flag
+    # text | value (one YAML value) | names (separated by commas) | parts (names, or YAML) | size | flag
+    read: str = "text"
 
 
 # One for every name of config.overrides.SHORT_NAMES (a test holds them together; importing it here would cost 0.1 s).
@@ -30,6 +31,9 @@ SHORT_OPTIONS = {
     "weight_decay": Short("X", "The optimizer's weight decay.", "value"),
     "lr_scheduler": Short("NAME", "constant, step, cosine, one_cycle or plateau."),
     "criterion": Short("NAME", "cross_entropy, nll, bce or bce_with_logits."),
+    "class_weights": Short("balanced", "Weigh classes against their share of train: balanced, or [w1,w2,…].", "value"),
+    "sampling": Short("NAME", "natural (default) or balanced: every class equally often in an epoch."),
+    "augmentation": Short("A,B,…", "Random transforms in order, as names or YAML. See: netwright transforms", "parts"),
     "patience": Short("N", "Stop after N epochs without a better one.", "value"),
     "monitor": Short("METRIC", "What makes an epoch the best: val_loss (default), val_accuracy, …"),
     "max_minutes": Short("X", "End in time, properly, after X minutes.", "value"),
@@ -98,7 +102,11 @@ def _read(name: str, text: Any) -> object:
     from netwright.config.overrides import read_scalar
 
     how = SHORT_OPTIONS[name].read
-    if how == "names":
+    if how == "parts" and text.lstrip().startswith("["):
+        how = "value"
+    if how == "parts" and text.strip() == "none":
+        return []
+    if how in ("names", "parts"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if how == "size" and text.lower().replace("x", "", 1).isdigit() and "x" in text.lower():
         return [int(part) if part else 0 for part in text.lower().split("x")]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from netwright.config.augmentations import AUGMENTATIONS, Augmentation
+from netwright.config.augmentations import AUGMENTATIONS, Augmentation, Mixing, check_order
 from netwright.config.models import MODELS, Cnn, CustomModel, Model, TorchvisionModel
 from netwright.config.optimization import (
     CRITERIA,
@@ -92,7 +92,9 @@ def _convert(key: str, value: object) -> object:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise RecipeError for parts that are each right and do not go together."""
-    check_augmentation(recipe.augmentation)
+    check_order(recipe.augmentation)
+    check_mixing(recipe)
+    check_balance(recipe)
     wanted = output_for(recipe.criterion)
     given = getattr(recipe.model, "output", None)
     if given in (None, wanted) or (isinstance(recipe.criterion, CustomCriterion) and given == "log_probabilities"):
@@ -122,13 +124,23 @@ def trains_head_only(recipe: Recipe) -> bool:
     return recipe.training.freeze == "backbone" and recipe.training.unfreeze is None
 
 
-def check_augmentation(augmentation: tuple[Augmentation, ...]) -> None:
-    """Raise RecipeError for a random resized crop that is not the first: it cuts from whole pictures of any size."""
-    late = [place for place, part in enumerate(augmentation) if place and part.name == "random_resized_crop"]
-    if late:
+def check_mixing(recipe: Recipe) -> None:
+    """Raise RecipeError for mixed images where the criterion takes one class an image."""
+    mixing = [part.name for part in recipe.augmentation if isinstance(part, Mixing)]
+    if mixing and not isinstance(recipe.criterion, (CrossEntropy, CustomCriterion)):
         raise RecipeError(
-            f"`augmentation[{late[0]}]` is random_resized_crop, which cuts its part from the whole picture; put it "
-            "first, once"
+            f"`augmentation` has {mixing[0]}, whose targets are shares of several classes, and `criterion.name` is "
+            f"{recipe.criterion.name!r}, which takes one class an image; use cross_entropy"
+        )
+
+
+def check_balance(recipe: Recipe) -> None:
+    """Raise RecipeError where an imbalance would be made up for twice."""
+    weights = getattr(recipe.criterion, "class_weights", None)
+    if recipe.training.sampling == "balanced" and weights is not None:
+        raise RecipeError(
+            "`training.sampling` is balanced and `criterion.class_weights` is set: small classes would be made up for "
+            "twice; leave one of them out"
         )
 
 

@@ -107,8 +107,9 @@ class Training(Section, frozen=True, kw_only=True):
     without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch. `fast` trains
     in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
     `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
-    follow. `averaging` keeps a moving average of the weights (`lookahead` also goes on from it), which is what is
-    judged and kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself.
+    follow. `sampling: balanced` draws every class equally often, whatever its share (see data/order.py). `averaging`
+    keeps a moving average of the weights (`lookahead` also goes on from it), which is what is judged and kept; every
+    `averaging_every_steps` steps it keeps `averaging_decay` of itself.
     `freeze` keeps the first part of the network as it is, in eval mode and without gradient: `backbone` (all but the
     head) or the name of a stage, up to and with which all is frozen. `unfreeze` lets frozen stages be trained later:
     the epoch (from 1) in which each begins by its name, or one more, from the last, every so many epochs."""
@@ -125,6 +126,7 @@ class Training(Section, frozen=True, kw_only=True):
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
     fast: bool = False
     resolutions: tuple[Count, ...] = ()
+    sampling: Literal["natural", "balanced"] = "natural"
     averaging: Literal["none", "ema", "lookahead"] = "none"
     averaging_decay: Annotated[float, Meta(gt=0, lt=1)] = 0.99
     averaging_every_steps: Count = 5

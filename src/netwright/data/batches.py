@@ -12,19 +12,21 @@ from netwright.data.augment.resolution import resized, side_of
 from netwright.data.custom import apply_custom, custom_input
 from netwright.data.cutting import Cutter
 from netwright.data.loading import ItemReader
+from netwright.data.order import balanced, shuffled
 from netwright.data.prepare import PreparedData
 from netwright.errors import DataError, listed
-from netwright.runtime.randomness import generator
 
 if TYPE_CHECKING:
     from netwright.data.augment import Augment
+    from netwright.data.augment.mixing import Mixer
 
 
 AT_ONCE_BYTES = 2 * 2**20  # of float32 images; more than a core's cache holds would be read from memory twice
 
 
 class Batch(NamedTuple):
-    """`images` (B, C, H, W) float32 and `targets` (B,) int64 on the device; `rows` (B,) int64 on the CPU."""
+    """`images` (B, C, H, W) float32 and `targets` on the device, (B,) int64, or (B, K) float32 where images are mixed;
+    `rows` (B,) int64 on the CPU."""
 
     images: Tensor
     targets: Tensor
@@ -32,9 +34,9 @@ class Batch(NamedTuple):
 
 
 class Reader(Protocol):
-    """Where pixels come from that take work: rows (B,) and an epoch -> (B, H, W, C) on the CPU."""
+    """Where pixels come from that take work: visits (B,), see `order`, and an epoch -> (B, H, W, C) on the CPU."""
 
-    def read(self, rows: Tensor, epoch: int) -> Tensor:
+    def read(self, visits: Tensor, epoch: int) -> Tensor:
         """Read one batch now."""
 
     def ahead(self, batches: Iterable[Tensor], epoch: int) -> Generator[Tensor, None, None]:
@@ -44,10 +46,11 @@ class Reader(Protocol):
 class Batches:
     """The batches of one split.
 
-    The order of an epoch is `torch.randperm` under (seed, "order", epoch) with `shuffle`, else that of the rows. What
+    The order of an epoch is drawn for (seed, epoch) with `shuffle` (see `order`; `balanced`: every class equally
+    often), else that of the rows. What
     the user's own data set or transform draws is seeded by (seed, epoch, row) with `shuffle` (training), and by epoch 0
     without (evaluation). The last batch of an epoch may be smaller, or one larger; no sample is dropped. `resolutions`
-    are short sides in pixels by epoch, see `augment.resolution`.
+    are short sides in pixels by epoch, see `augment.resolution`; `mixer` mixes the finished images of a batch.
     """
 
     def __init__(
@@ -61,14 +64,18 @@ class Batches:
         augment: "Augment | None" = None,
         shuffle: bool = False,
         resolutions: tuple[int, ...] = (),
+        balanced: bool = False,
+        mixer: "Mixer | None" = None,
     ) -> None:
         if split not in prepared.rows:
             raise DataError(f"the data have no {split} split; there is {listed(prepared.rows)}")
         self.prepared, self.split, self.batch_size, self.device = prepared, split, batch_size, device
         self.seed, self.augment, self.shuffle, self.resolutions = seed, augment, shuffle, resolutions
+        self.balanced, self.mixer = balanced, mixer
         self._rows = torch.from_numpy(prepared.rows[split])
         self._store = prepared.store.on(device)
         self._order: tuple[int, Tensor] = (-1, self._rows)  # of the epoch asked for last: a memory, not a state
+        self._num_rows = len(prepared.labelled.targets)
         # Small batches are made some at a time, since a call of torch costs as much as the work on a few images: a
         # batch of 64 of 28 × 28 takes 138 µs alone, 80 as one of ten. What a user's own code draws it draws one by one.
         self._reader = self._build_reader()
@@ -92,18 +99,18 @@ class Batches:
             yield from self._gathered(epoch, start)
             return
         # a gather of bytes costs less than handing it to a thread; reading and resizing pictures is worth one
-        rows = [self._rows_between(epoch, number, number + 1) for number in range(start, self.num_batches)]
-        with closing(self._reader.ahead(rows, epoch)) as read:
-            for part, made in zip(rows, read, strict=True):
+        visits = [self._visits_between(epoch, number, number + 1) for number in range(start, self.num_batches)]
+        with closing(self._reader.ahead(visits, epoch)) as read:
+            for part, made in zip(visits, read, strict=True):
                 images = made if self._finished_ahead else self._images(part, epoch, made)
-                yield Batch(resized(images, side_of(self.resolutions, epoch)), self._targets(part), part)
+                yield self._batch(resized(images, side_of(self.resolutions, epoch)), part, epoch)
 
     def _gathered(self, epoch: int, start: int) -> Iterator[Batch]:
-        self._store.expect(self._rows_between(epoch, start, start + self._at_once))
+        self._store.expect(self._visits_between(epoch, start, start + self._at_once) % self._num_rows)
         for first in range(start, self.num_batches, self._at_once):
             end = min(first + self._at_once, self.num_batches)
             batches = self._make(epoch, first, end)
-            self._store.expect(self._rows_between(epoch, end, end + self._at_once))
+            self._store.expect(self._visits_between(epoch, end, end + self._at_once) % self._num_rows)
             yield from batches
 
     def batch(self, epoch: int, number: int) -> Batch:
@@ -114,39 +121,48 @@ class Batches:
 
     def _make(self, epoch: int, first: int, end: int) -> list[Batch]:
         """Make batches `first` ... `end` - 1 with one gather, one transfer and one call of every transform."""
-        rows = self._rows_between(epoch, first, end)
-        targets = self._targets(rows)
+        visits = self._visits_between(epoch, first, end)
         if self._reader is None:
-            pixels = self._store.gather(rows.to(self._store.pixels.device))
+            pixels = self._store.gather((visits % self._num_rows).to(self._store.pixels.device))
         else:
-            pixels = self._reader.read(rows, epoch)
-        images = self._images(rows, epoch, pixels)
+            pixels = self._reader.read(visits, epoch)
+        images = self._images(visits, epoch, pixels)
         images = resized(images, side_of(self.resolutions, epoch))
         if end - first == 1:
-            return [Batch(images, targets, rows)]
+            return [self._batch(images, visits, epoch)]
         sizes = [self.batch_size] * (end - first - 1)
-        sizes.append(len(rows) - sum(sizes))
-        parts = zip(*(torch.split(whole, sizes) for whole in (images, targets, rows)), strict=True)
-        return [Batch(*part) for part in parts]
+        sizes.append(len(visits) - sum(sizes))
+        parts = zip(torch.split(images, sizes), torch.split(visits, sizes), strict=True)
+        return [self._batch(some, of_some, epoch) for some, of_some in parts]
 
-    def _rows_between(self, epoch: int, first: int, end: int) -> Tensor:
-        """Return the rows of batches `first` ... `end` - 1; none of those that are not."""
+    def _batch(self, images: Tensor, visits: Tensor, epoch: int) -> Batch:
+        """Add the targets to finished images (B, C, h, w), and mix both where the recipe says so."""
+        rows = visits % self._num_rows
+        targets = self._targets(rows)
+        if self.mixer is not None:
+            images, targets = self.mixer(images, targets, epoch, visits)
+        return Batch(images, targets, rows)
+
+    def _visits_between(self, epoch: int, first: int, end: int) -> Tensor:
+        """Return the visits (see `order`) of batches `first` ... `end` - 1; none of those that are not."""
         stop = self.num_samples if end >= self.num_batches else end * self.batch_size
-        return self._rows_of(epoch)[first * self.batch_size : stop]
+        return self._visits_of(epoch)[first * self.batch_size : stop]
 
-    def _rows_of(self, epoch: int) -> Tensor:
+    def _visits_of(self, epoch: int) -> Tensor:
         if not self.shuffle:
             return self._rows
         if self._order[0] != epoch:
-            order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", epoch))
-            self._order = (epoch, self._rows[order])
+            if self.balanced:
+                self._order = (epoch, balanced(self._rows, self.prepared.labelled.targets, self.seed, epoch))
+            else:
+                self._order = (epoch, shuffled(self._rows, self.seed, epoch))
         return self._order[1]
 
     def _targets(self, rows: Tensor) -> Tensor:
         chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
         return chosen.to(self.device, non_blocking=True)
 
-    def _images(self, rows: Tensor, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
+    def _images(self, visits: Tensor, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
         """Return (B, C, h, w) float32 on the device, from pixels (B, H, W, C) of the store or a reader.
 
         `out` is memory (B, h, w, C) on the device for it; the user's own transform takes none."""
@@ -157,10 +173,11 @@ class Batches:
             if pixels.dtype != torch.uint8:  # in [0, 1] black is 0, which random crops and rotations fill in
                 pixels, unit = transform.unit(pixels), True
             augment = self.augment.after_crop if transform.whole else self.augment
-            pixels = augment(pixels, epoch, rows.to(pixels.device))
+            pixels = augment(pixels, epoch, visits.to(pixels.device))
         if custom is not None:
             cut = custom_input(transform, pixels, in_unit_range=unit)
-            return apply_custom(custom, cut, self.seed, epoch if self.shuffle else 0, rows).to(self.device)
+            drawn = epoch if self.shuffle else 0
+            return apply_custom(custom, cut, self.seed, drawn, visits % self._num_rows, visits).to(self.device)
         return transform.finish(pixels, in_unit_range=unit, out=out)
 
     @property
@@ -169,8 +186,8 @@ class Batches:
         on_cpu = self.device.type == "cpu" and self.prepared.custom is None
         return self._store.pictures is not None and on_cpu
 
-    def _finish(self, pixels: Tensor, rows: Tensor, epoch: int, out: Tensor) -> None:
-        self._images(rows, epoch, pixels, out)
+    def _finish(self, pixels: Tensor, visits: Tensor, epoch: int, out: Tensor) -> None:
+        self._images(visits, epoch, pixels, out)
 
     def _build_reader(self) -> Reader | None:
         """Return what makes the pixels where they are not merely gathered from the store."""

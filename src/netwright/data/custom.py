@@ -22,15 +22,18 @@ def custom_input(transform: EvalTransform, pixels: Tensor, in_unit_range: bool =
     return (cut if in_unit_range or cut.dtype == torch.uint8 else transform.unit(cut)).cpu()
 
 
-def apply_custom(transform: CustomTransform, pixels: Tensor, seed: int, epoch: int, rows: Tensor) -> Tensor:
+def apply_custom(
+    transform: CustomTransform, pixels: Tensor, seed: int, epoch: int, rows: Tensor, visits: Tensor | None = None
+) -> Tensor:
     """Apply the user's transform to each image of (B, H, W, C) and stack what it gives to (B, C', h, w) float32.
 
-    Image i runs under the seed of (seed, "transform", epoch, rows[i]), for torch, NumPy and `random`: in training every
-    epoch draws anew, in evaluation epoch 0 is used always. Raises DataError when it fails or its results differ in
-    shape."""
+    Image i runs under the seed of (seed, "transform", epoch, rows[i]), or visits[i] (see `order`), for torch, NumPy and
+    `random`: in training every epoch draws anew, in evaluation epoch 0 is used always. Raises DataError when it fails
+    or its results differ in shape."""
     made: list[Tensor] = []
-    for image, row in zip(pixels.permute(0, 3, 1, 2), rows.tolist(), strict=True):
-        with seeded(seed_of(seed, "transform", epoch, row)):
+    visits = rows if visits is None else visits
+    for image, row, visit in zip(pixels.permute(0, 3, 1, 2), rows.tolist(), visits.tolist(), strict=True):
+        with seeded(seed_of(seed, "transform", epoch, visit)):
             try:
                 result = transform(image.contiguous())
             except Exception as error:

@@ -32,9 +32,11 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(states[2])
 
 
-def read_item(images: ItemImages, row: int, seed: int, epoch: int) -> Any:
-    """Read one image under the seed of (seed, epoch, row). Raises DataError that names the item when its code fails."""
-    with seeded(seed_of(seed, "item", epoch, row)):
+def read_item(images: ItemImages, row: int, seed: int, epoch: int, *, visit: int | None = None) -> Any:
+    """Read one image under the seed of (seed, epoch, row), or of its `visit` (see `order`) in place of the row.
+
+    Raises DataError that names the item when its code fails."""
+    with seeded(seed_of(seed, "item", epoch, row if visit is None else visit)):
         return _read(images, row)
 
 

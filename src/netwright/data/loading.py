@@ -31,13 +31,13 @@ WORTH_SECONDS = 0.001  # an item: handing a batch of small items over costs a wo
 MOST_WORKERS = 4
 _TIMED_ITEMS = 8
 _DYING_SECONDS = 1.0  # its pipe closes a moment before the system calls a process dead
-Request = tuple[list[int], int]  # rows of a batch, epoch
+Request = tuple[list[int], int]  # visits of a batch, epoch
 
 
 class ItemReader:
-    """Reads a split's batches from the user's data set: rows (B,) and an epoch -> pixels (B, H, W, C) on the CPU.
+    """Reads a split's batches from the user's data set: visits (B,), see `order`, and an epoch -> pixels (B, H, W, C).
 
-    Each item is read under the seed of (seed, epoch, row), so it is the same in whatever process. `redrawn`: what the
+    Each item is read under the seed of (seed, epoch, visit), so it is the same in whatever process. `redrawn`: what the
     data set draws differs from epoch to epoch (training); else it is that of epoch 0."""
 
     def __init__(
@@ -56,33 +56,34 @@ class ItemReader:
         if workers:
             self._at.share_memory_()  # type: ignore[no-untyped-call]
 
-    def read(self, rows: Tensor, epoch: int) -> Tensor:
+    def read(self, visits: Tensor, epoch: int) -> Tensor:
         """Read one batch in this process. Raises DataError, with its number, for an item that can't be read."""
-        numbers, drawn, info = rows.tolist(), epoch if self._redrawn else 0, get_worker_info()
+        rows = [visit % len(self._items) for visit in visits.tolist()]
+        drawn, info = epoch if self._redrawn else 0, get_worker_info()
         images = []
-        for row in numbers:
+        for row, visit in zip(rows, visits.tolist(), strict=True):
             if info is not None:
                 self._at[info.id, 0], self._at[info.id, 1] = os.getpid(), row
-            images.append(read_item(self._items, row, self._seed, drawn))
+            images.append(read_item(self._items, row, self._seed, drawn, visit=visit))
         transform = self._transform
         if transform.kind == "ready":
             shape = (transform.channels, *transform.image_size)
-            return torch.stack([ready_item(image, shape, row) for row, image in zip(numbers, images, strict=True)])
+            return torch.stack([ready_item(image, shape, row) for row, image in zip(rows, images, strict=True)])
         decoded = [transform.decode(as_picture(image)) for image in images]
         if transform.whole:
-            boxes = choose_boxes(decoded, rows, epoch, transform, self._augment)
+            boxes = choose_boxes(decoded, visits, epoch, transform, self._augment)
             return cut_boxes(decoded, boxes, transform.image_size)
         return torch.from_numpy(np.stack(decoded))
 
     def ahead(self, batches: Iterable[Tensor], epoch: int) -> Generator[Tensor, None, None]:
-        """Yield the pixels of each batch of rows, in order; workers read the next ones meanwhile.
+        """Yield the pixels of each batch of visits, in order; workers read the next ones meanwhile.
 
         No worker is left when this is closed. Raises DataError as `read` does, and when a worker dies."""
         if not self._workers:
-            for rows in batches:
-                yield self.read(rows, epoch)
+            for visits in batches:
+                yield self.read(visits, epoch)
             return
-        requests: list[Request] = [(rows.tolist(), epoch) for rows in batches]
+        requests: list[Request] = [(visits.tolist(), epoch) for visits in batches]
         # a generator of its own: DataLoader draws a seed, and the default one is dropout's
         loader = DataLoader(
             _Requests(self),

@@ -34,7 +34,11 @@ class Classification:
         return functional.log_softmax(outputs, dim=1)  # the identity on log-probabilities
 
     def num_correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Count right answers: outputs (B, num_outputs), targets (B,) -> () int64, on the device."""
+        """Count right answers: outputs (B, num_outputs), targets (B,) or (B, K) -> () int64, on the device.
+
+        Of mixed targets the class with the largest share is the right one, the first of equal ones."""
+        if targets.dim() == 2:
+            targets = targets.argmax(dim=1)
         if self.num_outputs > 1:
             return (outputs.argmax(dim=1) == targets).sum()
         threshold = 0.5 if self.output == "probabilities" else 0.0
@@ -71,15 +75,34 @@ def build_batch_loss(
     weights = _class_weights(criterion.class_weights, class_counts)
     weights = None if weights is None else weights.to(device)
     if isinstance(criterion, Nll):
-        loss: Callable[[Tensor, Tensor], Tensor] = lambda outputs, targets: functional.nll_loss(
-            outputs, targets, weights
-        )
-    else:
-        smoothing = criterion.label_smoothing
-        loss = lambda outputs, targets: functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
+        return _nll(weights)
+    return _cross_entropy(weights, criterion.label_smoothing)
+
+
+def _nll(weights: Tensor | None) -> BatchLoss:
     if weights is None:
-        return lambda outputs, targets: (loss(outputs.float(), targets), len(targets))
-    return lambda outputs, targets: (loss(outputs.float(), targets), weights[targets].sum())
+        return lambda outputs, targets: (functional.nll_loss(outputs.float(), targets), len(targets))
+    return lambda outputs, targets: (functional.nll_loss(outputs.float(), targets, weights), weights[targets].sum())
+
+
+def _cross_entropy(weights: Tensor | None, smoothing: float) -> BatchLoss:
+    """Return cross-entropy of logits (B, K) and classes (B,) or shares of classes (B, K).
+
+    torch divides the weighted losses of shares by B, and those of classes by the sum of their weights. Here both are
+    divided by the weights that the targets have, so that a share of 1 is the same as the class."""
+
+    def batch_loss(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
+        outputs = outputs.float()
+        if weights is None:
+            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing), len(targets)
+        if targets.dim() == 1:
+            loss = functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
+            return loss, weights[targets].sum()
+        total = functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing, reduction="sum")
+        weight = (targets @ weights).sum()
+        return total / weight, weight
+
+    return batch_loss
 
 
 def sample_losses(

@@ -16,7 +16,7 @@ class Task(Protocol):
         """Turn outputs (B, num_outputs) of any precision into log-probabilities (B, K) float32."""
 
     def num_correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Count right answers: outputs (B, num_outputs), targets (B,) -> () int64, on the device."""
+        """Count right answers: outputs (B, num_outputs), targets (B,) or shares (B, K) -> () int64."""
 
 
 class BatchLoss(Protocol):

@@ -13,7 +13,7 @@ from netwright.config.datasets import NAMED_SETS
 from netwright.config.fast import with_fast_preset
 from netwright.config.models import CustomModel
 from netwright.config.recipe import Recipe
-from netwright.data.augment import build_augmentation
+from netwright.data.augment import build_augmentation, build_mixer
 from netwright.data.augment.resolution import resized
 from netwright.data.batches import Batches
 from netwright.data.leaks.gate import Gated, pass_gate
@@ -80,25 +80,32 @@ def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
 
 
 def build_plan(
-    folder: RunFolder, recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
+    folder: RunFolder | None, recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
 ) -> Plan:
-    """Put together all that stays the same while the run trains."""
+    """Put together all that stays the same while the run trains; without a folder nothing of it is kept."""
+    train = train_batches(recipe, prepared, machine.device)
+    val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
+    batch_loss = build_batch_loss(recipe.criterion, count_classes(prepared, "train"), machine.device, own.criterion)
+    return Plan(recipe, machine, task, batch_loss, train, val, own.metrics, folder)
+
+
+def train_batches(recipe: Recipe, prepared: PreparedData, device: torch.device) -> Batches:
+    """Return the batches that training sees: augmented, mixed, in the recipe's order."""
     training = recipe.training
     # floats are augmented in [0, 1], see Batches
     augment = build_augmentation(recipe.augmentation, training.seed, prepared.transform.image_size, (0.0, 1.0))
-    train = Batches(
+    return Batches(
         prepared,
         "train",
         batch_size=training.batch_size,
-        device=machine.device,
+        device=device,
         seed=training.seed,
         augment=augment,
         shuffle=True,
         resolutions=training.resolutions,
+        balanced=training.sampling == "balanced",
+        mixer=build_mixer(recipe.augmentation, training.seed, len(prepared.labelled.class_names)),
     )
-    val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
-    batch_loss = build_batch_loss(recipe.criterion, count_classes(prepared, "train"), machine.device, own.criterion)
-    return Plan(recipe, machine, task, batch_loss, train, val, own.metrics, folder)
 
 
 def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Machine) -> Batches:

@@ -9,13 +9,21 @@ from torchvision.transforms.v2 import functional as tv
 
 from netwright.config.augmentations import (
     AUGMENTATIONS,
+    Affine,
     Augmentation,
     ColorJitter,
     Cutout,
+    GaussianBlur,
+    Grayscale,
     HorizontalFlip,
+    Mixing,
+    MixUp,
+    RandAugment,
     RandomCrop,
+    RandomErasing,
     RandomResizedCrop,
     Rotation,
+    TrivialAugmentWide,
     VerticalFlip,
 )
 from netwright.data.augment import Augment, build_augmentation
@@ -30,6 +38,12 @@ EACH = [
     Rotation(degrees=180.0),
     ColorJitter(hue=0.3),
     Cutout(),
+    Affine(shear=10.0),
+    Grayscale(p=0.5),
+    GaussianBlur(),
+    RandomErasing(p=1.0),
+    RandAugment(),
+    TrivialAugmentWide(),
 ]
 ALL = (RandomResizedCrop(), RandomCrop(), *EACH[3:])
 
@@ -46,12 +60,15 @@ def noise(num: int, height: int, width: int, channels: int = 3) -> Tensor:
 
 def test_no_augmentations_build_none() -> None:
     assert build_augmentation((), 0, (16, 16)) is None
+    assert build_augmentation((MixUp(),), 0, (16, 16)) is None  # mixes finished batches, see test_mixing
 
 
 def test_every_declared_augmentation_is_built() -> None:
     for part in AUGMENTATIONS.parts.values():
         made = part()
         assert isinstance(made, Augmentation)
+        if isinstance(made, Mixing):
+            continue
         assert built(made)(noise(2, 16, 16), 0, torch.arange(2)).shape == (2, 16, 16, 3)
 
 
@@ -78,7 +95,8 @@ def test_samples_epochs_and_seeds_differ(part: Augmentation) -> None:
     pixels, rows = noise(1, 16, 16).expand(256, -1, -1, -1), torch.arange(256)
     results = built(part)(pixels, 0, rows)
     num_distinct = len(results.flatten(1).unique(dim=0))
-    expected = {"horizontal_flip": 2, "vertical_flip": 2, "random_crop": 36, "cutout": 100}
+    expected = {"horizontal_flip": 2, "vertical_flip": 2, "random_crop": 36, "cutout": 100, "grayscale": 2}
+    expected |= {"gaussian_blur": 100, "rand_augment": 80, "trivial_augment_wide": 100}
     assert num_distinct >= expected.get(part.name, 200)
     assert not torch.equal(results, built(part)(pixels, 1, rows))
     assert not torch.equal(results, built(part, seed=1)(pixels, 0, rows))
@@ -109,7 +127,11 @@ def test_shape_and_dtype_are_kept(
     assert torch.equal(pixels, before)
 
 
-@pytest.mark.parametrize("part", [part for part in EACH if part.name not in ("cutout", "rotation")])
+OTHER = ("cutout", "rotation", "affine", "random_erasing", "rand_augment", "trivial_augment_wide")  # black or a tone
+OTHER = (*OTHER, "grayscale")  # torchvision's weights of red, green and blue add up to 0.9999
+
+
+@pytest.mark.parametrize("part", [part for part in EACH if part.name not in OTHER])
 def test_one_gray_value_stays_what_it_is(part: Augmentation) -> None:
     """Floats keep their scale: nothing is divided by 255, and without a declared range nothing is cut off."""
     pixels = torch.full((4, 16, 16, 3), 700.0)

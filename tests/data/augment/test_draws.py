@@ -10,7 +10,7 @@ from netwright.config.augmentations import ColorJitter, HorizontalFlip
 from netwright.data.augment import build_augmentation
 from netwright.data.augment.color import draw_jitter
 from netwright.data.augment.crop import draw_offsets
-from netwright.data.augment.cutout import draw_squares
+from netwright.data.augment.erase import draw_squares
 from netwright.data.augment.flip import draw_mask
 from netwright.data.augment.pixels import below
 from netwright.data.augment.resized_crop import TRIES, draw_boxes

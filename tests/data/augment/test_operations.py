@@ -7,13 +7,13 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
+from netwright.data.augment.affine import rotate
 from netwright.data.augment.color import Jitter, adjust_color
 from netwright.data.augment.crop import centre_crop, crop, pad
-from netwright.data.augment.cutout import cut_out
+from netwright.data.augment.erase import erase
 from netwright.data.augment.flip import COLUMNS, ROWS, flip
 from netwright.data.augment.pixels import PixelRange
 from netwright.data.augment.resized_crop import resized_by_products, resized_crop
-from netwright.data.augment.rotation import rotate
 
 UINT8 = PixelRange(0.0, 255.0)
 
@@ -197,7 +197,8 @@ def test_cutout_equals_torchvision_erase(dtype: torch.dtype, size: int) -> None:
     pixels = pictures(5, 12, 10, 3, dtype)
     tops, lefts = torch.tensor([-2, 0, 4, 11, 3]), torch.tensor([3, -2, 5, 9, 3])
     mask = torch.tensor([True, True, True, True, False])
-    ours = cut_out(pixels, tops, lefts, size, mask)
+    sizes = torch.full((5,), size) * mask
+    ours = erase(pixels, torch.stack([tops, lefts, sizes, sizes], dim=1), 0.0)
     for i in range(5):
         top, left = max(int(tops[i]), 0), max(int(lefts[i]), 0)
         bottom, right = min(int(tops[i]) + size, 12), min(int(lefts[i]) + size, 10)
@@ -209,9 +210,7 @@ def test_cutout_equals_torchvision_erase(dtype: torch.dtype, size: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.float32])
 def test_cutout_fills_with_black_of_a_declared_range(dtype: torch.dtype) -> None:
-    result = cut_out(
-        torch.full((1, 4, 4, 3), 7, dtype=dtype), torch.tensor([1]), torch.tensor([1]), 2, torch.ones(1).bool(), -2.0
-    )
+    result = erase(torch.full((1, 4, 4, 3), 7, dtype=dtype), torch.tensor([[1, 1, 2, 2]]), -2.0)
     assert (result[0, 1:3, 1:3] == -2).all()
     assert int((result == 7).sum()) == (16 - 4) * 3
     assert result.dtype == dtype

@@ -4,6 +4,7 @@ Every file holds one family: functions of explicit parameters (`crop`, `flip`, `
 torchvision one image at a time, and beside each a function that turns uniform numbers into those parameters.
 """
 
+from netwright.data.augment.mixing import Mixer, build_mixer
 from netwright.data.augment.pipeline import Augment, build_augmentation
 
-__all__ = ["Augment", "build_augmentation"]
+__all__ = ["Augment", "Mixer", "build_augmentation", "build_mixer"]

@@ -71,17 +71,16 @@ def _blend(planes: Tensor, factors: Tensor, adjustments: Tensor, white: float | 
 
     All three are `image * factor + base * (1 - factor)`, so that one pass serves a batch with different ones.
     """
-    gray = _gray(planes, whole)
-    # whole numbers add up exactly in float64: the same bits whatever the batch and the number of threads (MPS has none)
-    precise = torch.float32 if planes.device.type == "mps" else torch.float64
-    means = gray.mean(dim=(1, 2, 3), dtype=precise).float()
+    gray = gray_of(planes, whole)
+    means = mean_of(gray)
     rest = 1 - factors
     base = gray * per_sample(rest * (adjustments == SATURATION))
     base += per_sample(rest * (adjustments == CONTRAST) * means)
-    return _kept(planes.mul_(per_sample(factors)).add_(base), white, whole)
+    return kept(planes.mul_(per_sample(factors)).add_(base), white, whole)
 
 
-def _gray(planes: Tensor, whole: bool) -> Tensor:
+def gray_of(planes: Tensor, whole: bool) -> Tensor:
+    """Return the gray (B, 1, H, W) of planes (B, C, H, W), black = 0, by torchvision's weights; cut if `whole`."""
     if planes.shape[1] == 1:
         return planes
     red, green, blue = planes[:, 0:1], planes[:, 1:2], planes[:, 2:3]
@@ -89,7 +88,15 @@ def _gray(planes: Tensor, whole: bool) -> Tensor:
     return gray.floor_() if whole else gray
 
 
-def _kept(planes: Tensor, white: float | None, whole: bool) -> Tensor:
+def mean_of(gray: Tensor) -> Tensor:
+    """Return the mean of each sample, (B,) float32."""
+    # whole numbers add up exactly in float64: the same bits whatever the batch and the number of threads (MPS has none)
+    precise = torch.float32 if gray.device.type == "mps" else torch.float64
+    return gray.mean(dim=(1, 2, 3), dtype=precise).float()
+
+
+def kept(planes: Tensor, white: float | None, whole: bool) -> Tensor:
+    """Keep planes within black, 0, and white, in place; whole numbers are cut."""
     planes = planes if white is None else planes.clamp_(0, white)
     return planes.floor_() if whole else planes
 
@@ -112,4 +119,4 @@ def _turn_hue(planes: Tensor, shifts: Tensor, white: float | None, whole: bool) 
         torch.sub(high, part.mul_(spread), out=turned[:, channel])
     if whole and white is not None:  # torchvision's way from [0, 1] back to whole numbers
         turned.mul_((white + 1 - 1e-3) / white)
-    return _kept(turned, white, whole)
+    return kept(turned, white, whole)

@@ -8,16 +8,23 @@ import torch
 from torch import Tensor
 
 from netwright.config.augmentations import (
+    Affine,
     Augmentation,
     ColorJitter,
     Cutout,
+    GaussianBlur,
+    Grayscale,
     HorizontalFlip,
+    Mixing,
+    RandAugment,
     RandomCrop,
+    RandomErasing,
     RandomResizedCrop,
     Rotation,
+    TrivialAugmentWide,
     VerticalFlip,
 )
-from netwright.data.augment import color, crop, cutout, flip, resized_crop, rotation
+from netwright.data.augment import affine, color, crop, erase, filters, flip, rand_augment, resized_crop, tone
 from netwright.data.augment.pixels import PixelRange, pixel_range
 from netwright.errors import RecipeError
 from netwright.runtime.randomness import uniforms
@@ -91,25 +98,56 @@ def build_augmentation(
     transform cuts off high values. A random resized crop is the first one or absent (`config.recipe` sees to it).
     Raises RecipeError for a class that has no transform here.
     """
-    if not augmentations:
+    parts = [part for part in augmentations if not isinstance(part, Mixing)]
+    if not parts:
         return None
-    box = augmentations[0] if isinstance(augmentations[0], RandomResizedCrop) else None
-    steps = tuple(_build_step(part, place) for place, part in enumerate(augmentations) if part is not box)
+    box = parts[0] if isinstance(parts[0], RandomResizedCrop) else None
+    steps = tuple(_build_step(part, place) for place, part in enumerate(parts) if part is not box)
     return Augment(steps, seed, image_size, value_range, box)
 
 
 def _build_step(part: Augmentation, position: int) -> Step:
     purpose = f"{part.name}/{position}"
-    match part:  # functools.partial and not a closure: loader workers pickle it
+    made = _geometric(part) or _of_values(part)
+    if made is None:
+        raise RecipeError(
+            f"augmentation {part.name!r} has no transform; expected a name that `netwright transforms` lists"
+        )
+    num_uniforms, apply = made
+    alternating = isinstance(part, HorizontalFlip) and part.alternating
+    return Step(purpose, num_uniforms, apply, flip.alternating_uniforms if alternating else uniforms)
+
+
+# functools.partial and not closures: loader workers pickle them
+def _geometric(part: Augmentation) -> tuple[int, Apply] | None:
+    """Return what moves pixels and leaves their values, the same for an image as for a mask of it."""
+    match part:
         case RandomCrop():
-            return Step(purpose, crop.NUM_UNIFORMS, partial(crop.random_crop, settings=part))
+            return crop.NUM_UNIFORMS, partial(crop.random_crop, settings=part)
         case HorizontalFlip() | VerticalFlip():
-            draw = flip.alternating_uniforms if isinstance(part, HorizontalFlip) and part.alternating else uniforms
-            return Step(purpose, flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part), draw)
+            return flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part)
         case Rotation():
-            return Step(purpose, rotation.NUM_UNIFORMS, partial(rotation.random_rotation, settings=part))
+            return 1, partial(affine.random_rotation, settings=part)
+        case Affine():
+            return affine.NUM_UNIFORMS, partial(affine.random_affine, settings=part)
+    return None
+
+
+def _of_values(part: Augmentation) -> tuple[int, Apply] | None:
+    """Return what changes values where they are; RandAugment's operations do both, see `rand_augment.MOTIONS`."""
+    match part:
         case ColorJitter():
-            return Step(purpose, color.NUM_UNIFORMS, partial(color.random_color_jitter, settings=part))
+            return color.NUM_UNIFORMS, partial(color.random_color_jitter, settings=part)
+        case Grayscale():
+            return tone.NUM_UNIFORMS, partial(tone.random_grayscale, settings=part)
+        case GaussianBlur():
+            return filters.NUM_UNIFORMS, partial(filters.random_blur, settings=part)
         case Cutout():
-            return Step(purpose, cutout.NUM_UNIFORMS, partial(cutout.random_cutout, settings=part))
-    raise RecipeError(f"augmentation {part.name!r} has no transform; expected a name that `netwright transforms` lists")
+            return erase.NUM_CUTOUT_UNIFORMS, partial(erase.random_cutout, settings=part)
+        case RandomErasing():
+            return erase.NUM_ERASING_UNIFORMS, partial(erase.random_erasing, settings=part)
+        case RandAugment():
+            return 2 * part.num_ops, partial(rand_augment.random_operations, settings=part)
+        case TrivialAugmentWide():
+            return 3, rand_augment.random_trivial
+    return None

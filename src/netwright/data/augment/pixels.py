@@ -1,5 +1,6 @@
 """What all families share: the range of the pixels, the layout for arithmetic, and scaling of uniform numbers."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -59,3 +60,31 @@ def between(uniforms: Tensor, low: float, high: float) -> Tensor:
 def per_sample(values: Tensor) -> Tensor:
     """Reshape (B,) to (B, 1, 1, 1), to meet a batch of images."""
     return values.view(-1, 1, 1, 1)
+
+
+def is_within(starts: Tensor, lengths: Tensor | int, count: int) -> Tensor:
+    """Say which of `count` places lie in each sample's stretch from its start: (B,) -> (B, count) bool."""
+    places = torch.arange(count, device=starts.device) - starts.unsqueeze(1)
+    return (places >= 0) & (places < (lengths if isinstance(lengths, int) else lengths.unsqueeze(1)))
+
+
+def chosen(pixels: Tensor, mask: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Change the samples where `mask` (B,) is true, in one call: (B, H, W, C) -> the same; the others stay."""
+    places = mask.nonzero().squeeze(1)
+    if not len(places):
+        return pixels
+    if len(places) == len(pixels):
+        return change(pixels)
+    return pixels.index_copy(0, places, change(pixels.index_select(0, places)))
+
+
+def clamped(values: Tensor, limits: PixelRange) -> Tensor:
+    """Keep values, black = 0, within black and white where white is known, in place, and put black back where it is."""
+    if limits.white is not None:
+        values.clamp_(0, limits.white - limits.black)
+    return values.add_(limits.black) if limits.black else values
+
+
+def contrast_of(limits: PixelRange) -> float:
+    """Return white minus black; 1 for floats whose white nobody declared, as in torchvision."""
+    return 1.0 if limits.white is None else limits.white - limits.black
