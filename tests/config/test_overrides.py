@@ -62,7 +62,8 @@ SETTINGS: list[tuple[str, Any]] = [("lr", 0.5), ("optimizer", "sgd"), ("optimize
 def test_the_order_of_settings_changes_nothing(settings: list[tuple[str, Any]]) -> None:
     recipe = build_recipe(override({"optimizer": {"name": "adam", "betas": [0.8, 0.9]}}, settings))
     assert recipe.to_mapping()["optimizer"] == {
-        "groups": (), "stage_lr_factor": 1.0, "name": "sgd", "lr": 0.5, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0,
+        "groups": (), "stage_lr_factor": 1.0, "name": "sgd", "lr": 0.5, "momentum": 0.9, "nesterov": False,
+        "weight_decay": 0.0,
     }  # fmt: skip
     assert recipe.training.epochs == 3
 
