@@ -74,7 +74,7 @@ STEPS = 3 * 5  # 1,257 images: 13 batches in groups of 3 an epoch
 
 
 def timeless(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if not key.endswith("seconds")}
+    return {key: value for key, value in record.items() if not key.endswith("seconds") and key != "seal"}
 
 
 def results(folder: Path) -> dict[str, Any]:

@@ -1,60 +1,81 @@
 """Checkpoints: enough to resume bit for bit. safetensors and JSON, SHA-256 in a manifest that is written last.
 
 checkpoints/current/   tensors.safetensors  state.json  manifest.json (with the recipe, and sealed)
-checkpoints/previous/  the one before, kept until the next is whole
+checkpoints/previous/  the one before, kept until the next one is proven: on the disk, read back and equal
 """
 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
-from netwright.config.recipe import Recipe
-from netwright.errors import InputError, WeightsError
-from netwright.files.atomic import sync_folder, write_atomic
-from netwright.files.hashing import sha256_bytes
+from netwright.errors import InputError, MachineError, WeightsError
+from netwright.files.atomic import explained, sync_folder, write_atomic
+from netwright.files.hashing import sha256_bytes, sha256_file
 from netwright.files.sealed import write_sealed
 from netwright.runs.checkpoints import MANIFEST, NAMES, read_manifest
+from netwright.training.snapshot import Snapshot, parameters_of, state_bytes, take_snapshot
 from netwright.training.state import Progress, TrainingState
+from netwright.training.tensor_file import write_tensors
 
 FORMAT = 1
+TENSORS, NUMBERS = "tensors.safetensors", "state.json"
 
 
-def save_checkpoint(folder: Path, state: TrainingState, recipe: Recipe | None = None) -> None:
-    """Write `folder/current`; at every instant either it or `folder/previous` is whole."""
-    new, current, previous = folder / "new", folder / "current", folder / "previous"
+def save_checkpoint(folder: Path, state: TrainingState) -> None:
+    """Write `folder/current` and wait for it; training writes by training/saver.py."""
+    write_checkpoint(folder, take_snapshot(state, None, {}))
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot, between: Callable[[], None] = lambda: None) -> None:
+    """Write `folder/current`; at every instant, a power cut's too, either it or `folder/previous` is whole.
+
+    `between` is called from time to time and may raise. What is not through is removed, and the old one stays."""
+    new, current, previous = folder / "new", folder / NAMES[0], folder / NAMES[1]
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    numbers: dict[str, Any] = {
-        "format": FORMAT,
-        "progress": state.progress.to_mapping(),
-        "sums": state.sums.to_mapping(),
-        "history": state.history,
-    }
-    tensors = {f"model/{name}": value for name, value in state.model.state_dict().items()}
-    tensors |= {f"best/{name}": value for name, value in state.best.items()}
-    tensors |= {f"average/{name}": value for name, value in state.average.items()}
-    optimizer_tensors, numbers["optimizer"] = _optimizer_state(state.optimizer)
-    tensors |= optimizer_tensors
-    # own copies: safetensors refuses tensors that share memory, as tied weights do
-    content = save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
-    text = json.dumps(numbers).encode()
-    write_atomic(new / "tensors.safetensors", content)
-    write_atomic(new / "state.json", text)
-    hashes = {"tensors.safetensors": sha256_bytes(content), "state.json": sha256_bytes(text)}
-    about = {"epochs": len(state.history), "recipe": None if recipe is None else recipe.to_mapping()}
-    write_sealed(new / MANIFEST, {"format": FORMAT, "sha256": hashes, **about})
+    try:
+        with explained(new, state_bytes(snapshot)):
+            new.mkdir()
+        if snapshot.copied is not None:
+            snapshot.copied.synchronize()
+        text = json.dumps({"format": FORMAT, **snapshot.numbers}).encode()
+        hashes = {TENSORS: write_tensors(new / TENSORS, snapshot.tensors, between), NUMBERS: sha256_bytes(text)}
+        write_atomic(new / NUMBERS, text)
+        write_sealed(new / MANIFEST, {"format": FORMAT, "sha256": hashes, **snapshot.about})
+        _prove(new, hashes)
+        between()
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    sync_folder(folder)
     if current.exists():
         shutil.rmtree(previous, ignore_errors=True)
         os.replace(current, previous)
+        sync_folder(folder)
     os.replace(new, current)
     sync_folder(folder)
+
+
+def _prove(checkpoint: Path, hashes: dict[str, str]) -> None:
+    """Read a checkpoint back, from the disk and not from memory where the system can.
+
+    Raises MachineError when it differs from what was written."""
+    for name, expected in hashes.items():
+        if hasattr(os, "posix_fadvise"):
+            with (checkpoint / name).open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if sha256_file(checkpoint / name) != expected:
+            raise MachineError(
+                f"{checkpoint / name} does not read back as it was written: the disk is failing; the checkpoint before "
+                "it is kept: copy the run to another disk and resume there"
+            )
 
 
 def load_checkpoint(folder: Path, state: TrainingState) -> list[str]:
@@ -88,7 +109,7 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         contents[name] = (folder / name).read_bytes()
         if sha256_bytes(contents[name]) != expected:
             raise ValueError(f"{name} does not match its checksum")
-    return load(contents["tensors.safetensors"]), json.loads(contents["state.json"])
+    return load(contents[TENSORS]), json.loads(contents[NUMBERS])
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -113,24 +134,8 @@ def _like(own: dict[str, Tensor], tensors: dict[str, Tensor], kind: str) -> dict
     return {name: torch.empty_like(own[name]).copy_(value) for name, value in found.items()}
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split the optimizer's state into tensors and plain values, by the parameter's place and the state's name."""
-    tensors, values = {}, {}
-    for place, parameter in enumerate(_parameters(optimizer)):
-        for name, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer/{place}/{name}"] = value
-            else:
-                values[f"optimizer/{place}/{name}"] = value
-    return tensors, values
-
-
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    parameters = _parameters(optimizer)
+    parameters = parameters_of(optimizer)
     for key, value in [*tensors.items(), *values.items()]:
         if not key.startswith("optimizer/"):
             continue

@@ -1,19 +1,41 @@
-"""The time of a run: what an epoch took, when a checkpoint is due, when it has to end."""
+"""The time of a run: what an epoch took, when a checkpoint is due, when it has to end.
+
+All by a clock that only goes forward: setting the system's clock changes nothing."""
 
 from time import perf_counter
+from types import TracebackType
+from typing import Self
 
-from netwright.training.checkpoint import save_checkpoint
 from netwright.training.plan import Plan
+from netwright.training.saver import Saver
 from netwright.training.state import TrainingState
 
 
 class Clock:
-    """The run's time: laps for the history, when a checkpoint is due, when the allowed time is up."""
+    """The run's time: laps for the history, when a checkpoint is due, when the allowed time is up.
+
+    At the end of its block the last checkpoint is on the disk."""
 
     def __init__(self, plan: Plan, state: TrainingState) -> None:
         self._plan, self._state = plan, state
         self._started = self._lap = self._checkpoint = perf_counter()
         self._before = state.progress.seconds
+        self._saver = Saver(plan.folder.checkpoints) if plan.folder is not None else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._saver is None:
+            return
+        if error is None:
+            self._saver.wait()
+        elif isinstance(error, Exception):
+            self._saver.finish()
+        else:  # someone wants to stop at once
+            self._saver.abandon()
 
     def lap(self) -> float:
         """Return the seconds since the last lap."""
@@ -22,17 +44,26 @@ class Clock:
         seconds, self._lap = now - self._lap, now
         return seconds
 
-    def since_checkpoint(self) -> float:
-        return perf_counter() - self._checkpoint
-
     def time_is_up(self) -> bool:
         """Say whether `training.max_minutes` have passed, earlier sittings of the run counted in."""
         minutes = self._plan.recipe.training.max_minutes
         return minutes is not None and self._before + perf_counter() - self._started >= 60 * minutes
 
-    def checkpoint(self) -> None:
-        """Save the run as it stands."""
-        assert self._plan.folder is not None
+    def due(self, after_seconds: float) -> bool:
+        """Say whether a checkpoint is due so long after the last: never while that one is being written.
+
+        Raises what went wrong with the last one, MachineError for a full disk."""
+        if self._saver is None:
+            return False
+        self._saver.check()
+        return perf_counter() - self._checkpoint >= after_seconds and not self._saver.busy
+
+    def checkpoint(self, *, wait: bool = False) -> None:
+        """Save the run as it stands: in the background, or wait until it is on the disk."""
+        if self._saver is None:
+            return
         self._state.progress.seconds = self._before + perf_counter() - self._started
-        save_checkpoint(self._plan.folder.checkpoints, self._state, self._plan.recipe)
+        self._saver.save(self._state, self._plan.recipe)
         self._checkpoint = perf_counter()
+        if wait:
+            self._saver.wait()

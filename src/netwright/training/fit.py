@@ -38,27 +38,32 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     """Train until the recipe's last epoch, its patience or its time is reached; `state` is changed in place.
 
     Raises Interrupted (after a checkpoint) when the listener asks to stop, WorkFailed when the loss is not finite."""
-    clock = Clock(plan, state)
-    while not state.progress.finished:
-        train_epoch(state, plan, listener, clock)
-        state.progress.epoch_seconds += clock.lap()
-        validation = validate(state, plan) if plan.val is not None else None
-        record = make_record(state, plan, validation, clock.lap())
-        state.history.append(record)
-        best = best_record(state.history, plan.recipe.training.monitor)
-        if best is record:
-            state.keep_best()
-        _begin_next_epoch(state)
-        if not state.progress.finished:
-            time_up = "time" if clock.time_is_up() else ""
-            state.progress.finished = why_finished(state.progress, plan.recipe.training) or time_up
-        if plan.folder is not None:
-            append_record(plan.folder.history, record)
-            if state.progress.finished or clock.since_checkpoint() >= EPOCH_END_SECONDS:
-                clock.checkpoint()
-        listener.epoch(record, state.model)
-        clock.lap()
-        _stop_if_asked(state, plan, listener, clock)
+    with Clock(plan, state) as clock:
+        while not state.progress.finished:
+            train_epoch(state, plan, listener, clock)
+            state.progress.epoch_seconds += clock.lap()
+            validation = validate(state, plan) if plan.val is not None else None
+            record = make_record(state, plan, validation, clock.lap())
+            end_epoch(state, plan, record, clock)
+            listener.epoch(record, state.model)
+            clock.lap()
+            _stop_if_asked(state, plan, listener, clock)
+
+
+def end_epoch(state: TrainingState, plan: Plan, record: Record, clock: Clock) -> None:
+    """Keep the epoch's record and its weights if they are the best, decide whether the run is over, save it."""
+    state.history.append(record)
+    best = best_record(state.history, plan.recipe.training.monitor)
+    if best is record:
+        state.keep_best()
+    _begin_next_epoch(state)
+    if not state.progress.finished:
+        time_up = "time" if clock.time_is_up() else ""
+        state.progress.finished = why_finished(state.progress, plan.recipe.training) or time_up
+    if plan.folder is not None:
+        append_record(plan.folder.history, record)
+    if state.progress.finished or clock.due(EPOCH_END_SECONDS):
+        clock.checkpoint(wait=bool(state.progress.finished))
 
 
 def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
@@ -206,7 +211,7 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
         clock.lap()
     if clock.time_is_up():
         progress.finished = "time"
-    if plan.folder is not None and clock.since_checkpoint() >= training.checkpoint_seconds:
+    if clock.due(training.checkpoint_seconds):
         progress.epoch_seconds += clock.lap()
         clock.checkpoint()
         clock.lap()
@@ -219,8 +224,7 @@ def _stop_if_asked(state: TrainingState, plan: Plan, listener: Listener, clock: 
     if progress.finished or not listener.stop_requested():
         return
     progress.epoch_seconds += clock.lap()
-    if plan.folder is not None:
-        clock.checkpoint()
+    clock.checkpoint(wait=True)
     if not progress.batch:
         raise Interrupted(f"interrupted after epoch {progress.epoch - 1}")
     raise Interrupted(f"interrupted in epoch {progress.epoch}, after step {progress.step}")
