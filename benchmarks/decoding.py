@@ -1,14 +1,14 @@
 """Decoding and resizing full-size photographs: netwright's store against Pillow's plain way in as many processes.
 
-    python benchmarks/decoding.py FOLDER [--short 1080] [--images 64] [--pairs 7] [--workers 2] [--cpu] [--json]
+    python benchmarks/decoding.py FOLDER [--short 1080] [--images 64] [--pairs 7] [--workers 2] [--cpu]
 
 The photographs of FOLDER (any depth) are enlarged to a short side of `--short` pixels and written as JPEG of quality 90
-to a temporary folder: 1440 × 1080 for those of 4 : 3. Theirs: a pool of processes that open, resize (bilinear,
-antialiased, short side 258), crop (258 × 258) and convert each to RGB bytes, the pool started before the clock is. Ours:
-the decoded store from an empty cache, in as many threads, with all that belongs to it: header, checks, hash, orientation,
-the file that is kept. A pair is one run of each, alternating in which is first; reported are medians over the pairs,
-the ratio of the pairs, and how far ours is from a full decode by Pillow (mean absolute difference, in levels of 255).
-`--cpu` counts processor time of one thread in place of the clock: for a machine that is not quiet.
+to a temporary folder: 1440 × 1080 for those of 4 : 3. Theirs: processes, started before the clock is, that open, resize
+(bilinear, antialiased, short side 258), crop (258 × 258) and convert each to RGB bytes. Ours: the decoded store from an
+empty cache, in as many threads, with all that belongs to it: header, checks, hash, orientation, the file that is kept.
+A pair is one run of each, alternating in which is first; reported are medians over the pairs, the ratio of the pairs,
+and how far ours is from a full decode by Pillow (mean absolute difference, in levels of 255). `--cpu` counts processor
+time of one thread in place of the clock: for a machine that is not quiet. `--json` prints one object.
 """
 
 import argparse
@@ -25,12 +25,16 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from netwright.config.recipe import build_recipe
 from netwright.data import decoded
 from netwright.data.prepare import prepare
+from netwright.data.resize import fit
 from netwright.data.sources import open_data
+from netwright.data.transform import EvalTransform
+from netwright.runtime.allocator import keep_large_blocks
 
 STORE = 258  # 1.15 × 224
 SUFFIXES = {".jpg", ".jpeg"}
@@ -48,11 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one object")
     options = parser.parse_args(arguments)
+    keep_large_blocks()  # as training does
     with tempfile.TemporaryDirectory() as folder:
         paths = enlarged(options.folder, Path(folder) / "photographs", options.short, options.images)
         result = compare(paths, options.pairs, 1 if options.cpu else options.workers, options.cpu)
         result["difference"] = median(difference(path) for path in paths)
-    result |= {"images": len(paths), "short_side": options.short, "pillow": __import__("PIL").__version__}
+    result |= {"images": len(paths), "short_side": options.short, "pillow": PIL.__version__}
     print(json.dumps(result) if options.json else table(result))
     return 0
 
@@ -86,8 +91,7 @@ def compare(paths: list[Path], pairs: int, workers: int, cpu: bool) -> dict[str,
                 if side == 1:
                     ours(paths)
                 elif cpu:
-                    deque = [plain(path) for path in paths]
-                    assert len(deque) == len(paths)
+                    assert all(plain(path) for path in paths)
                 else:
                     list(pool.map(plain, paths, chunksize=4))
                 taken[side] = clock() - start
@@ -128,9 +132,6 @@ def ours(paths: list[Path]) -> np.ndarray:
 
 def difference(path: Path) -> float:
     """Return the mean absolute difference, in levels, between ours and a full decode resized and cut the same way."""
-    from netwright.data.resize import fit
-    from netwright.data.transform import EvalTransform
-
     transform = EvalTransform(channels=3, image_size=(224, 224), store_size=(STORE, STORE))
     full = np.asarray(fit(Image.open(path).convert("RGB"), (STORE, STORE)))
     return float(np.abs(transform.decode(path).astype(int) - full).mean())

@@ -9,7 +9,7 @@ import numpy as np
 
 from netwright.config.sections import Data
 from netwright.data.discover import as_path
-from netwright.data.fingerprint import sample_digests
+from netwright.data.fingerprint import fingerprint, sample_digests
 from netwright.data.labelled import FileImages, LabelledData, Rows
 from netwright.errors import DataError, listed
 
@@ -47,7 +47,9 @@ def check_files_there(kept: Mapping[str, Any], data: Data, what: str) -> None:
 
 
 def check_same_files(kept: Mapping[str, Any], labelled: LabelledData, what: str) -> None:
-    """Raise DataError that lists what of a run's files is gone, changed or new since its split.json was written."""
+    """Raise DataError that lists what of a run's files is gone, changed or new since its split.json was written.
+
+    Where the files are the same and their labels are not, it says so."""
     if "digests" not in kept or not isinstance(labelled.images, FileImages):
         return
     known = _known(kept)
@@ -60,6 +62,11 @@ def check_same_files(kept: Mapping[str, Any], labelled: LabelledData, what: str)
     }
     if any(found.values()):
         raise DataError(_refusal(what, found))
+    if kept["fingerprint"] != fingerprint(labelled):
+        raise DataError(
+            f"the labels of {what}, its classes or their order have changed since the run began, and no file has; put "
+            "them back as they were, or start a new run"
+        )
 
 
 def _known(kept: Mapping[str, Any]) -> dict[str, bytes]:
