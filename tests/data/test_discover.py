@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from netwright.config.sections import Data, Split
-from netwright.data.discover import describe_source, image_files, list_folder
+from netwright.data.discover import describe_source
+from netwright.data.image_paths import image_files
+from netwright.data.listing import list_folder
 from netwright.data.sources import open_data
 from netwright.data.splits import split_rows
 from netwright.errors import DataError

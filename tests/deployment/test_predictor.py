@@ -13,6 +13,7 @@ from torch import Tensor
 import netwright as nw
 from netwright.config.sections import Runtime
 from netwright.deployment.predictor import load_predictor
+from netwright.deployment.stream import predict_stream
 from netwright.errors import InputError
 from netwright.runtime.machine import choose_machine
 
@@ -74,7 +75,9 @@ def test_another_mode_and_size_become_the_networks(trained: nw.Run, digits: np.n
 def test_the_batch_size_changes_nothing(batch_size: int, trained: nw.Run, digits: np.ndarray) -> None:
     predictor = load_predictor(trained.path / "bundle", MACHINE)
     names = [str(place) for place in range(len(digits))]
-    answers = list(predictor.predict(list(digits), names, batch_size=batch_size))
+    batches = list(predict_stream(predictor, zip(list(digits), names, strict=True), batch_size))
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+    answers = [answer for batch in batches for answer in batch]
     found = torch.tensor(
         np.stack([answer.probabilities for answer in answers if answer.probabilities is not None])
     ).float()
@@ -87,7 +90,8 @@ def test_what_can_not_be_read_is_an_error_in_its_place(trained: nw.Run, digits: 
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not an image")
     sources = [*digits[:2], broken, *digits[2:4], np.zeros((2, 2, 2, 2), np.uint8), digits[4].astype(np.float64)]
-    answers = [answer.to_mapping() for answer in predictor.predict(sources, list("abcdefg"), batch_size=2)]
+    batches = predict_stream(predictor, zip(sources, "abcdefg", strict=True), batch_size=2)
+    answers = [answer.to_mapping() for batch in batches for answer in batch]
     assert [answer["source"] for answer in answers] == list("abcdefg")
     assert ["error" in answer for answer in answers] == [False, False, True, False, False, True, True]
     error = answers[2]["error"]

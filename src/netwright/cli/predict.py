@@ -1,7 +1,5 @@
 """`netwright predict`: images in, labels with their probabilities out."""
 
-import csv
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +8,25 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import percent, print_json, table, work
+from netwright.cli.text import duration, percent, print_json, table, work
 
 BAD_INPUT = 2
-ALL = 1_000_000  # more classes than there are
 
 
 @click.command("predict", short_help="Name what is on images: files or folders.")
 @click.argument("run")
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="K", help="The K most probable classes. [3; all in JSON and CSV]"
+    "--top", type=click.IntRange(min=1), metavar="K", help="The K most probable classes. [3; all in JSON and files]"
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write into a .csv, .jsonl or .parquet: for any number of images; goes on where it was stopped.",
+)
+@click.option("--overwrite", is_flag=True, help="With --out: replace the file, and begin again.")
+@click.option("--batch-size", default="auto", metavar="N", help="Images at once; auto tries some. [auto]")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -30,29 +35,86 @@ ALL = 1_000_000  # more classes than there are
 )
 @click.option("--format", "layout", type=click.Choice(["table", "json", "csv"]), default="table", help="[table]")
 @output_options
-def command(
-    run: str, paths: Sequence[str], top: int | None, plot: Path | None, layout: str, as_json: bool, quiet: bool
-) -> None:
-    """Name what is on images with RUN: a run folder, its name, or a bundle. PATHS are image files or folders.
+def command(run: str, paths: Sequence[str], out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Name what is on images with RUN: a run folder, its name, or a bundle.
 
+    PATHS are image files, folders, patterns in quotes ('shots/**/*.jpg'), or - for paths on standard input, one a line.
     Exits with 2 when no image at all could be read.
     """
-    from netwright.workflows.predict import predict_files
-
     remember_run(run)
+    batch_size = _batch_size(options["batch_size"])
+    if out is None:
+        if options["overwrite"]:
+            raise click.UsageError("--overwrite says what becomes of a file that is there; give it with --out")
+        _print(run, paths, batch_size, options, as_json, quiet)
+        return
+    if options["plot"] is not None or options["layout"] != "table":
+        raise click.UsageError("--out writes a file for any number of images; leave --plot and --format out")
+    _write(run, paths, out, batch_size, options, as_json, quiet)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isdecimal() and int(text) > 0):
+        raise click.UsageError(f"--batch-size is {text!r}; expected auto or a number of images from 1 on")
+    return int(text)
+
+
+def _print(
+    run: str, paths: Sequence[str], batch_size: int | None, options: Mapping[str, Any], as_json: bool, quiet: bool
+) -> None:
+    from netwright.workflows.predict import csv_lines, predict_files
+
+    layout, plot = options["layout"], options["plot"]
     machine = as_json or layout != "table"
-    top = top or (ALL if machine else 3)
+    top = options["top"] or (None if machine else 3)
     with work(machine):
-        answer = predict_files(run, paths, top=top, plot=plot)
+        answer = predict_files(run, paths, top=top, plot=plot, batch_size=batch_size, standard_input=sys.stdin.buffer)
     predictions = answer["predictions"]
     if as_json or layout == "json":
         print_json(answer)
     elif layout == "csv":
-        click.echo(_csv(predictions), nl=False)
+        for line in csv_lines(predictions, options["top"]):
+            click.echo(line, nl=False)
     else:
-        click.echo(_table(predictions, top))
+        click.echo(_table(predictions, top or 1))
     _tell(predictions, plot, quiet, machine)
     if predictions and all("error" in prediction for prediction in predictions):
+        click.get_current_context().exit(BAD_INPUT)
+
+
+def _write(
+    run: str,
+    paths: Sequence[str],
+    out: Path,
+    batch_size: int | None,
+    options: Mapping[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from netwright.workflows.predict_file import predict_into
+
+    with work(as_json):
+        done = predict_into(
+            run,
+            paths,
+            out,
+            top=options["top"],
+            batch_size=batch_size,
+            overwrite=options["overwrite"],
+            quiet=quiet,
+            standard_input=sys.stdin.buffer,
+        )
+    if as_json:
+        print_json(done)
+    elif not quiet:
+        before = f" ({done['num_already_done']:,} of them before)" if done["num_already_done"] else ""
+        rate = f", {done['images_per_second']:,.0f} a second" if done["images_per_second"] else ""
+        click.echo(f"{done['num_images']:,} images{before} in {duration(done['seconds'])}{rate}: {out}")
+    if done["num_errors"]:
+        click.echo(f"{done['num_errors']:,} of {done['num_images']:,} images could not be read: see `error`", err=True)
+    if done["num_errors"] == done["num_images"]:
         click.get_current_context().exit(BAD_INPUT)
 
 
@@ -72,26 +134,6 @@ def _table(predictions: Sequence[Mapping[str, Any]], top: int) -> str:
         rest = "  ".join(f"{name} {percent(probability)}" for name, probability in others)
         rows.append((prediction["source"], prediction["label"], percent(prediction["probability"]), rest))
     return table(rows, ("image", "label", "probability", "then" if top > 1 else ""), right=(2,))
-
-
-def _csv(predictions: Sequence[Mapping[str, Any]]) -> str:
-    """One line an image with the probability of every class."""
-    names = sorted({name for each in predictions for name in each.get("probabilities", ())}, key=_by_number)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "label", "probability", "error", *names])
-    for each in predictions:
-        if "error" in each:
-            writer.writerow([each["source"], "", "", _reason(each), *[""] * len(names)])
-        else:
-            probabilities = [each["probabilities"].get(name, "") for name in names]
-            writer.writerow([each["source"], each["label"], each["probability"], "", *probabilities])
-    return text.getvalue()
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    """Sort 2 before 10, and words after numbers by the alphabet."""
-    return (int(name), "") if name.isdecimal() else (sys.maxsize, name)
 
 
 def _reason(prediction: Mapping[str, Any]) -> str:

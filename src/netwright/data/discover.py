@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from netwright.config.datasets import BUILT_IN
-from netwright.data.listing import IMAGE_SUFFIXES, is_hidden, list_folder
+from netwright.data.listing import IMAGE_SUFFIXES, list_folder
 from netwright.errors import DataError, did_you_mean, listed
 
 Kind = Literal["named", "folder", "split folder", "npz", "table"]
@@ -85,16 +85,3 @@ def _unfit_file(path: Path) -> str:
     if name.endswith(IMAGE_SUFFIXES):
         return f"{path} is one image; expected a folder that holds a folder of images for each class"
     return f"{path} is a file that is not labelled images; expected {_EXPECTED}"
-
-
-def image_files(path: Path) -> list[Path]:
-    """Return the images to predict under a path: a file as it is, a folder's images at any depth, sorted.
-
-    Hidden files (`._cat.jpg` of a Mac's archives) and linked folders are left out.
-    Raises DataError when there is no such path."""
-    if path.is_dir():
-        found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-        return sorted(file for file in found if not any(map(is_hidden, file.relative_to(path).parts)))
-    if not path.exists() and not path.is_symlink():
-        raise DataError(f"{path} does not exist; give image files, or folders of them")
-    return [path]

@@ -1,7 +1,9 @@
 """The predictor: a bundle in memory, from picture to label. Evaluation and prediction both go through it."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from torch import Tensor, nn
 
 from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import ready_item
+from netwright.data.labelled import Array
 from netwright.data.transform import EvalTransform
 from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle, load_bundle
-from netwright.errors import InputError, NetwrightError, WeightsError
+from netwright.errors import InputError, WeightsError
 from netwright.models import build_model
 from netwright.runtime.machine import Machine
 from netwright.tasks.temperature import tempered
@@ -74,29 +77,34 @@ class Predictor:
             )
         return self.bundle.task.log_probabilities(outputs).cpu()
 
-    def predict(self, sources: Sequence[Any], names: Sequence[str], batch_size: int = 64) -> Iterator[Prediction]:
-        """Answer for files, PIL images or arrays, batch by batch; what can't be read gets an error as its answer."""
-        for start in range(0, len(sources), batch_size):
-            answers: dict[int, Prediction] = {}
-            pixels, places = [], []
-            for place in range(start, min(start + batch_size, len(sources))):
-                try:
-                    pixels.append(self._pixels(sources[place]))
-                    places.append(place)
-                except NetwrightError as error:
-                    answers[place] = Prediction(names[place], self.bundle.task.class_names, error=str(error))
-            if pixels:
-                probabilities = self.probabilities(self.finish(torch.stack(pixels)))
-                for place, row in zip(places, probabilities, strict=True):
-                    answers[place] = Prediction(names[place], self.bundle.task.class_names, row)
-            yield from (answers[place] for place in sorted(answers))
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of all that decides an answer besides the image: weights, transform, temperature."""
+        digest = hashlib.sha256(json.dumps(self.bundle.to_mapping(), sort_keys=True).encode())
+        for name, value in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
-    def _pixels(self, source: Any) -> Tensor:
-        """Return one image as `finish` takes it, (H, W, C); ready tensors, given as (H, W, C) too, as they are."""
+    def pixels(self, source: Any) -> Array:
+        """Return one image as `finish` takes it, (H, W, C); ready tensors, given as (H, W, C) too, as they are.
+
+        Raises DataError for what can't be read."""
         if self.transform.kind == "ready" and isinstance(source, np.ndarray) and source.ndim >= 2:
             ready = torch.from_numpy(np.array(source, dtype=np.float32))
-            return ready_item(ready if ready.ndim == 2 else ready.permute(2, 0, 1), self._ready_shape, 0)
-        return torch.from_numpy(np.array(self.transform.view(self.transform.decode(source))))
+            return ready_item(ready if ready.ndim == 2 else ready.permute(2, 0, 1), self._ready_shape, 0).numpy()
+        return self.transform.view(self.transform.decode(source))
+
+    def takes_whole(self, images: Array) -> bool:
+        """Say whether an array (N, H, W) or (N, H, W, C) of images needs no decoding: uint8, of the store's size."""
+        transform = self.transform
+        return (
+            transform.kind != "ready"
+            and not transform.whole
+            and images.dtype == np.uint8
+            and transform.value_range in (None, (0, 255))
+            and images.shape[1:3] == transform.store_size
+            and images.shape[3:] in ((), (1,), (3,))
+        )
 
     @property
     def _ready_shape(self) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.data.discover import image_files
+from netwright.data.image_paths import image_files
 from netwright.deployment.predictor import Predictor
 from netwright.errors import DataError, NetwrightError
 from netwright.inspection.filters import feature_maps, first_filters

@@ -1,16 +1,19 @@
 """`netwright predict`: files, folders or arrays -> labels and probabilities."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from netwright.config.sections import Runtime
-from netwright.data.discover import image_files
+from netwright.data.image_paths import image_files, image_paths
+from netwright.deployment.answer_tables import csv_text
 from netwright.deployment.archive import is_bundle
 from netwright.deployment.predictor import Prediction, Predictor, load_predictor
+from netwright.deployment.stream import predict_array, predict_stream
 from netwright.errors import DataError, WeightsError
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
@@ -19,19 +22,39 @@ from netwright.workflows.own import Own
 MOST_PLOTTED = 12
 
 
-def predict_files(run: str | Path, paths: Sequence[str], *, top: int = 5, plot: Path | None = None) -> dict[str, Any]:
-    """Return the contract's predict JSON for files and folders; `run` is a run or a bundle, see `locate`.
+def predict_files(
+    run: str | Path,
+    paths: Sequence[str],
+    *,
+    top: int | None = 5,
+    plot: Path | None = None,
+    batch_size: int | None = None,
+    standard_input: BinaryIO | None = None,
+) -> dict[str, Any]:
+    """Return the contract's predict JSON for images; `run` is a run or a bundle, see `locate`.
 
-    `plot` also draws the first images beside their probabilities. Raises DataError when there is nothing to read."""
-    files = [file for path in paths for file in image_files(Path(path))]
+    `paths` are files, folders, patterns or `-`, see `data.image_paths`. `plot` also draws the first images beside their
+    probabilities. For more answers than memory holds: `predict_into`. Raises DataError when there is no image."""
+    files = list(image_paths(paths, standard_input))
     if not files:
         raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor:
-        answers = list(predictor.predict(files, [str(file) for file in files]))
+        answers = _answers(predictor, files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
         calibrated = predictor.bundle.temperature is not None
     return as_json(answers, top, calibrated)
+
+
+def csv_lines(predictions: Sequence[dict[str, Any]], top: int | None) -> Iterator[str]:
+    """Yield predictions as the lines of a CSV, a column a class in the order of their names, numbers as numbers."""
+    names = {name for each in predictions for name in each.get("probabilities", ())}
+    return csv_text(predictions, sorted(names, key=_by_number), top)
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    """Sort 2 before 10, and words after numbers by the alphabet."""
+    return (int(name), "") if name.isdecimal() else (sys.maxsize, name)
 
 
 def named_sources(images: Any) -> tuple[list[Any], list[str]]:
@@ -48,11 +71,20 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
     """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images."""
     sources, names = named_sources(images)
     with opened(folder.path, own) as predictor:
-        answers = list(predictor.predict(sources, names))
+        if isinstance(images, np.ndarray) and predictor.takes_whole(images):
+            return [answer.to_mapping(top) for some in predict_array(predictor, images) for answer in some]
+        answers = _answers(predictor, sources, names)
     wrong = [answer for answer in answers if answer.error is not None]
     if wrong and not is_path_list(images):  # a file may be damaged by accident, an array that does not fit is a mistake
         raise DataError(f"image {wrong[0].source}: {wrong[0].error}")
     return [answer.to_mapping(top) for answer in answers]
+
+
+def _answers(
+    predictor: Predictor, sources: Sequence[Any], names: Sequence[str], batch_size: int | None = None
+) -> list[Prediction]:
+    pairs = zip(sources, names, strict=True)
+    return [answer for some in predict_stream(predictor, pairs, batch_size) for answer in some]
 
 
 @contextmanager

@@ -1,0 +1,107 @@
+"""`netwright predict --out`: as many images as there are -> one file of answers, in flat memory, resumable."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from netwright.data.image_paths import image_paths
+from netwright.deployment.answer_tables import check_suffix, write_answers
+from netwright.deployment.journal import Journal
+from netwright.deployment.predictor import Predictor
+from netwright.deployment.stream import Source, predict_stream
+from netwright.errors import DataError, InputError, Interrupted
+from netwright.workflows.interrupt import StopSwitch, stop_switch
+from netwright.workflows.own import Own
+from netwright.workflows.predict import opened
+
+MOST_COLUMNS = 100  # with more classes than that a file has the five likeliest of each image, unless told otherwise
+FEW = 5
+
+
+def predict_into(
+    run: str | Path,
+    paths: Sequence[str],
+    out: Path,
+    *,
+    top: int | None = None,
+    batch_size: int | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    standard_input: BinaryIO | None = None,
+) -> dict[str, Any]:
+    """Predict images into `out` (.csv, .jsonl or .parquet) and return how many there were and how quickly it went.
+
+    `paths` are as in `data.image_paths`. What can't be read has its reason in the file. A prediction that was stopped
+    or killed goes on with the same call; its answers so far are in OUT.part. Raises InputError when `out` is there
+    already and not to be overwritten, Interrupted when asked to stop, DataError when there is no image."""
+    check_suffix(out)
+    journal_path = out.with_name(out.name + ".part")
+    if overwrite:
+        journal_path.unlink(missing_ok=True)
+    elif out.exists():
+        raise InputError(f"{out} is there already; give another name, or --overwrite")
+    sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
+    first = next(sources, None)
+    if first is None:
+        raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
+    with opened(run, Own()) as predictor, stop_switch() as switch:
+        classes = predictor.bundle.task.class_names
+        top = top or (FEW if len(classes) > MOST_COLUMNS else None)
+        with Journal(out, {"network": predictor.fingerprint(), "top": top}) as journal:
+            remaining = journal.remaining(chain([first], sources))
+            known = journal.num_done
+            start = time.perf_counter()
+            _predict(predictor, remaining, journal, switch, batch_size, top, quiet)
+            seconds = time.perf_counter() - start
+            num_errors = _finish(journal, out, classes, top)
+    num_new = journal.num_done - known
+    return {
+        "out": str(out),
+        "num_images": journal.num_done,
+        "num_errors": num_errors,
+        "num_already_done": known,
+        "seconds": seconds,
+        "images_per_second": num_new / seconds if num_new else None,
+        "calibrated": predictor.bundle.temperature is not None,
+    }
+
+
+def _predict(
+    predictor: Predictor,
+    sources: Iterator[Source],
+    journal: Journal,
+    switch: StopSwitch,
+    batch_size: int | None,
+    top: int | None,
+    quiet: bool,
+) -> None:
+    hidden = quiet or not sys.stderr.isatty()
+    form = "{n_fmt} images, {rate_fmt}, {elapsed}"
+    with tqdm(unit=" images", initial=journal.num_done, bar_format=form, disable=hidden, leave=False) as bar:
+        for answers in predict_stream(predictor, sources, batch_size):
+            journal.add([answer.to_mapping(top) for answer in answers])
+            bar.update(len(answers))
+            if switch.on:
+                raise Interrupted(
+                    f"stopped after {journal.num_done:,} images, which are in {journal.path}; the same command goes on"
+                )
+
+
+def _finish(journal: Journal, out: Path, classes: Sequence[str], top: int | None) -> int:
+    """Write the answers into their file and remove the journal; return how many are errors."""
+    num_errors = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal num_errors
+        for answer in journal.answers():
+            num_errors += "error" in answer
+            yield answer
+
+    write_answers(out, counted(), classes, top)
+    journal.remove()
+    return num_errors
