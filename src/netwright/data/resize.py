@@ -75,15 +75,23 @@ def shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize (bilinear, antialiased) until the picture covers `size`, then cut `size` from its centre."""
+def fit(image: Image.Image, size: tuple[int, int], *, exact: bool = True) -> Image.Image:
+    """Resize (bilinear, antialiased) until the picture covers `size`, then cut `size` from its centre.
+
+    Exactly as torchvision's Resize and CenterCrop; or quicker: only what is kept, a quarter less of a 4 : 3 picture, and
+    by means of 2 × 2, 3 × 3, … pixels first where they are that many."""
     if (image.height, image.width) == size:
         return image
     height, width = covering_size((image.height, image.width), size)
-    if (height, width) != (image.height, image.width):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
     top, left = centre_offset((height, width), size)
-    return image.crop((left, top, left + size[1], top + size[0]))
+    bottom, right = top + size[0], left + size[1]
+    if exact or (height, width) == (image.height, image.width):
+        if (height, width) != (image.height, image.width):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return image.crop((left, top, right, bottom))
+    down, across = image.height / height, image.width / width  # the filter sees what lies beyond the box, too
+    box = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
 
 
 def centre_offset(outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from netwright.config.sections import Split
 from netwright.data.discover import as_path
 from netwright.data.fingerprint import fingerprint
+from netwright.data.known_files import known_files
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
 from netwright.data.tied_sets import check_trained, place_sets
 from netwright.errors import DataError, RecipeError, listed
@@ -128,13 +129,16 @@ def _assert_disjoint(rows: dict[str, Rows], labelled: LabelledData) -> None:
 def manifest(
     labelled: LabelledData, rows: dict[str, Rows], *, seed: int = 0, data_fingerprint: str | None = None
 ) -> dict[str, Any]:
-    """Return what split.json holds: seed, fingerprint, and the sample names (files) or rows (arrays) of each split."""
+    """Return what split.json holds: seed, fingerprint, and the sample names (files) or rows (arrays) of each split.
+
+    Of files also what `known_files` says of their content."""
     names = labelled.sample_names
     files = isinstance(labelled.images, FileImages)
     return {
         "seed": seed,
         "fingerprint": data_fingerprint or fingerprint(labelled),
         "splits": {split: [names[row] for row in part] if files else part.tolist() for split, part in rows.items()},
+        **known_files(labelled, rows),
     }
 
 

@@ -16,6 +16,8 @@ from netwright.config.recipe import Recipe
 from netwright.data.augment import build_augmentation, build_mixer
 from netwright.data.augment.resolution import resized
 from netwright.data.batches import Batches
+from netwright.data.known_files import check_files_there, check_same_files
+from netwright.data.labelled import LabelledData
 from netwright.data.leaks.gate import Gated, pass_gate
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
@@ -43,13 +45,18 @@ def open_prepared(
     say: Callable[[str], None] | None = None,
     known_leaks: Mapping[str, Any] | None = None,
     *,
+    known_files: Mapping[str, Any] | None = None,
     refuse: bool = True,
 ) -> PreparedData:
     """Open, split and decode the data of a recipe; `say` hears what takes long.
 
-    The splits pass the leak gate, or have passed it when the run began: then `known_leaks` is what it found. Without
-    `refuse` leaks are found and nothing more."""
-    labelled = open_data(recipe.data, own.data)
+    The splits pass the leak gate, or have passed it when the run began: then `known_leaks` is what it found, and
+    `known_files` the split.json of then. Without `refuse` leaks are found and nothing more. Raises DataError, with a
+    list, for files that have changed since."""
+    if known_files is not None:
+        labelled = open_same(recipe, own, known_files)
+    else:
+        labelled = open_data(recipe.data, own.data)
     if known_leaks is None:
         published = own.data is None and recipe.data.source in NAMED_SETS
         gated = pass_gate(labelled, recipe.split, recipe.data, published=published, refuse=refuse)
@@ -57,6 +64,15 @@ def open_prepared(
         gated = Gated(split_rows(labelled, recipe.split), dict(known_leaks))
     prepared = prepare(labelled, gated.rows, recipe, transform=own.transform, say=say)
     return dataclasses.replace(prepared, leaks=gated.leaks)
+
+
+def open_same(recipe: Recipe, own: Own, kept: Mapping[str, Any], what: str = "the run") -> LabelledData:
+    """Open the data of a run again by its split.json, `kept`. Raises DataError that lists files that have changed."""
+    if own.data is None:
+        check_files_there(kept, recipe.data, what)
+    labelled = open_data(recipe.data, own.data)
+    check_same_files(kept, labelled, what)
+    return labelled
 
 
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:

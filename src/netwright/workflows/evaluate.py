@@ -29,7 +29,7 @@ from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.tasks.classification import build_batch_loss
-from netwright.workflows.build import eval_batches
+from netwright.workflows.build import eval_batches, open_same
 from netwright.workflows.judging import keep_outputs, measure, suspect_images
 from netwright.workflows.own import Own
 
@@ -185,7 +185,7 @@ def open_own_data(folder: RunFolder, own: Own, recipe: Recipe) -> LabelledData:
     """Open the run's data again, and make sure that they are the same. Raises DataError when they have changed."""
     if recipe.data.source.startswith("<") and own.data is None:
         raise InputError(f"the data of {folder.path} were your own objects; give them again: nw.load(path, data=…)")
-    labelled = open_data(recipe.data, own.data)
+    labelled = open_same(recipe, own, read_json(folder.split))
     known, found = read_json(folder.data)["fingerprint"], fingerprint(labelled)
     if found != known:
         raise DataError(

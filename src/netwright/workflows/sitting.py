@@ -44,7 +44,13 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
     machine = choose_machine(recipe.runtime)
     note_sitting(folder, machine)
     with applied(machine):
-        prepared = open_prepared(_with_own_split(recipe, folder), own, console.say, _known_leaks(folder))
+        prepared = open_prepared(
+            _with_own_split(recipe, folder),
+            own,
+            console.say,
+            _known_leaks(folder),
+            known_files=read_json(folder.split) if folder.split.exists() else None,
+        )
         if test and "test" not in prepared.rows:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         asked = recipe.runtime
