@@ -15,6 +15,7 @@ _TABLE = {
     "predict": "netwright.workflows.predict.predict_files",
     "compare": "netwright.workflows.compare.compare_runs",
     "explore": "netwright.workflows.explore.explore",
+    "find_lr": "netwright.workflows.lr_find.find_lr",
     "Run": "netwright.workflows.run.Run",
     "ImageClassifier": "netwright.workflows.estimator.ImageClassifier",
     "Recipe": "netwright.config.recipe.Recipe",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and th
     from netwright.workflows.estimator import ImageClassifier as ImageClassifier
     from netwright.workflows.evaluate import evaluate as evaluate
     from netwright.workflows.explore import explore as explore
+    from netwright.workflows.lr_find import find_lr as find_lr
     from netwright.workflows.predict import predict_files as predict  # noqa: F401
     from netwright.workflows.run import Run as Run
     from netwright.workflows.run import load as load

@@ -21,6 +21,7 @@ VERBS = {
     "resume": "Go on with an interrupted run, or train one for longer.",
     "runs": "List runs, show one, compare two.",
     "data": "Look at a data set before training on it.",
+    "lr-find": "Find a learning rate to train with.",
     "cache": "List, limit or clear the decoded images that later runs use again.",
     "models": "List the networks with their arguments and defaults.",
     "transforms": "List the random transforms (augmentations) with their arguments.",
@@ -29,7 +30,7 @@ VERBS = {
 
 
 class LazyVerbs(Verbs):
-    """The top group: `VERBS`, each imported from `netwright.cli.<verb>` when it is called."""
+    """The top group: `VERBS`, each imported from `netwright.cli.<verb>` (`-` is `_`) when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -37,7 +38,7 @@ class LazyVerbs(Verbs):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"netwright.cli.{cmd_name}").command
+        command: click.Command = import_module(f"netwright.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

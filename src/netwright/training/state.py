@@ -48,6 +48,12 @@ class Sums:
         return self._loss
 
     @property
+    def weight(self) -> float:
+        """The sum of the weights."""
+        self._add_losses()
+        return self._weight
+
+    @property
     def mean_loss(self) -> float:
         return self.loss / self._weight
 

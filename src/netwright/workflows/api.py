@@ -41,7 +41,7 @@ def train(
 
     Raises RecipeError, DataError, MachineError or WorkFailed."""
     parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
-    recipe, own, name = _plan(data, parts, metrics or {}, on_epoch, settings)
+    recipe, own, name = plan_training(data, parts, metrics or {}, on_epoch, settings)
     return train_recipe(recipe, out=_path(out), test=test, console=Console(quiet), name=name, own=own)
 
 
@@ -64,7 +64,7 @@ def train_series(
 
     A network of your own has the same first weights in every run: only order and augmentation differ."""
     parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
-    recipe, own, name = _plan(data, parts, metrics or {}, None, settings)
+    recipe, own, name = plan_training(data, parts, metrics or {}, None, settings)
     return series_workflow.train_series(
         recipe, seeds, name=name, out=_path(out), test=test, vary_split=vary_split, console=Console(quiet), own=own
     )
@@ -74,7 +74,7 @@ def _path(out: str | Path | None) -> Path | None:
     return None if out is None else Path(out)
 
 
-def _plan(
+def plan_training(
     data: Any,
     parts: Mapping[str, Any],
     metrics: Mapping[str, Callable[..., float]],
