@@ -78,8 +78,8 @@ def shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def fit(image: Image.Image, size: tuple[int, int], *, exact: bool = True) -> Image.Image:
     """Resize (bilinear, antialiased) until the picture covers `size`, then cut `size` from its centre.
 
-    Exactly as torchvision's Resize and CenterCrop; or quicker: only what is kept, a quarter less of a 4 : 3 picture, and
-    by means of 2 × 2, 3 × 3, … pixels first where they are that many."""
+    Exactly as torchvision's Resize and CenterCrop; or quicker: only what is kept, a quarter less of a 4 : 3 picture,
+    and by means of 2 × 2, 3 × 3, … pixels first where they are that many."""
     if (image.height, image.width) == size:
         return image
     height, width = covering_size((image.height, image.width), size)
