@@ -6,6 +6,9 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,10 +116,58 @@ def test_an_error_in_a_worker_is_told_as_in_the_process() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_dead_worker_is_told_with_the_item(workers: int) -> None:
+def test_a_worker_that_dies_twice_is_told_with_the_item(workers: int) -> None:
     prepared = prepared_of(Noisy(True, _die_at_7), workers)
-    with pytest.raises(DataError, match=r"died while it read item 7 of Noisy .*workers: 0"):
+    with pytest.raises(DataError, match=r"died while it read item 7 of Noisy .*, twice; .*workers: 0"):
         epoch_of(prepared)
+    assert not multiprocessing.active_children()
+
+
+class Once:
+    """Harm that is done the first time only, in whatever process."""
+
+    def __init__(self, folder: Path, harm: Callable[[int], None]) -> None:
+        self.mark, self.harm = folder / "done", harm
+
+    def __call__(self, index: int) -> None:
+        if index == 7 and not self.mark.exists():
+            self.mark.touch()
+            self.harm(index)
+
+
+def _hang_at_7(index: int) -> None:
+    if index == 7:
+        time.sleep(600)
+
+
+def _crash_at_7(index: int) -> None:
+    if index == 7:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize("harm", [_die_at_7, _crash_at_7, _hang_at_7])
+def test_a_worker_is_started_once_more_and_nothing_is_different(harm: Callable[[int], None], tmp_path: Path) -> None:
+    expected = epoch_of(prepared_of(Noisy(True), 0))
+    prepared = replace(prepared_of(Noisy(True, Once(tmp_path, harm)), 2), worker_timeout_seconds=1.5)
+    found = epoch_of(prepared)
+    assert (tmp_path / "done").exists()
+    assert len(found) == len(expected)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_a_worker_that_hangs_twice_is_told_with_the_item() -> None:
+    prepared = replace(prepared_of(Noisy(True, _hang_at_7), 2), worker_timeout_seconds=1.5)
+    with pytest.raises(DataError, match=r"did not get on for 1.5 s while it read item 7 of Noisy, twice"):
+        epoch_of(prepared)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.filterwarnings("error")
+def test_workers_start_without_warnings() -> None:
+    """Python 3.12 warns of a fork where there are threads."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert len(epoch_of(prepared_of(Noisy(True), 2))) > 1
 
 
 def test_what_other_processes_cannot_get_is_read_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:

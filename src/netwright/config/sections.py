@@ -146,7 +146,8 @@ class Runtime(Section, frozen=True, kw_only=True):
 
     `optimizer_kernel` is how the optimizer updates: one tensor after the other (plain), torch's lists of tensors
     (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial.
-    `workers` is how many processes read your own `Dataset` (0: the main one does); they change no result."""
+    `workers` is how many processes read your own `Dataset` (0: the main one does); they change no result. One
+    that is at an item for `worker_timeout_seconds` counts as hung: it is started once more, then the item is named."""
 
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -155,6 +156,7 @@ class Runtime(Section, frozen=True, kw_only=True):
     optimizer_kernel: Literal["auto", "plain", "foreach", "fused"] = "auto"
     trial: bool = True
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
+    worker_timeout_seconds: Annotated[float, Meta(gt=0)] = 120.0
     exact: bool = False
 
     def check(self, where: str) -> None:

@@ -199,4 +199,12 @@ class Batches:
         if store.items is None:
             return None
         workers = self.prepared.workers
-        return ItemReader(store.items, transform, self.augment, seed=self.seed, redrawn=self.shuffle, workers=workers)
+        return ItemReader(
+            store.items,
+            transform,
+            self.augment,
+            seed=self.seed,
+            redrawn=self.shuffle,
+            workers=workers,
+            timeout_seconds=self.prepared.worker_timeout_seconds,
+        )

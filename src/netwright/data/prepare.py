@@ -42,6 +42,7 @@ class PreparedData:
     input_shape: tuple[int, int, int]
     custom: CustomTransform | None = field(default=None)
     workers: int = 0
+    worker_timeout_seconds: float = 120.0
     leaks: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,7 +78,8 @@ def prepare(
 def _with_workers(prepared: PreparedData, recipe: Recipe) -> PreparedData:
     workers, notice = choose_workers(prepared.store.items, recipe.runtime.workers)
     labelled = _with_notices(prepared.labelled, [notice] if notice else [])
-    return replace(prepared, labelled=labelled, workers=workers)
+    seconds = recipe.runtime.worker_timeout_seconds
+    return replace(prepared, labelled=labelled, workers=workers, worker_timeout_seconds=seconds)
 
 
 def prepare_like(
