@@ -12,11 +12,12 @@ from netwright.cli.text import print_json, table, work
 
 MOST_CLASSES = 30
 MOST_SIZES = 4
+AUGMENTED = "augmented.png"
 
 
 @click.command("data", short_help="Look at a data set before training on it.")
 @click.argument("source", metavar="DATA")
-@recipe_options("classes", "image_size", "data_root", "on_bad_image", "group_by")
+@recipe_options("classes", "image_size", "data_root", "on_bad_image", "group_by", "augmentation", "seed")
 @click.option(
     "--grid",
     "--plot",
@@ -25,9 +26,20 @@ MOST_SIZES = 4
     metavar="FILE.png",
     help="Draw examples of every class; without it no picture is written.",
 )
+@click.option(
+    "--augmented",
+    is_flag=True,
+    help=f"Draw what training will see instead: views of some images, into {AUGMENTED} if there is no --grid.",
+)
 @output_options
 def command(
-    source: str, assignments: Sequence[str], grid: Path | None, as_json: bool, quiet: bool, **given: Any
+    source: str,
+    assignments: Sequence[str],
+    grid: Path | None,
+    augmented: bool,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Look at DATA: samples per class and split, image sizes and modes, mean and standard deviation, imbalance.
 
@@ -36,13 +48,17 @@ def command(
     from netwright.workflows.explore import explore
 
     with work(as_json):
-        found = explore(source, settings_of(given, assignments), plot=grid)
-    print_json(found) if as_json else click.echo(report(found, _command(source, given)))
+        plot = grid or (Path(AUGMENTED) if augmented else None)
+        found = explore(source, settings_of(given, assignments), plot=plot, augmented=augmented)
+    if augmented and not found["augmentation"]:
+        click.echo("the recipe has no augmentation, so all views are alike; add some with --augmentation", err=True)
+    print_json(found) if as_json else click.echo(report(found, _command(source, given, assignments)))
 
 
-def _command(source: str, given: Mapping[str, str | None]) -> str:
+def _command(source: str, given: Mapping[str, str | None], assignments: Sequence[str]) -> str:
     """The line that trains on the same data."""
     options = [word for name, text in given.items() if text for word in (f"--{name.replace('_', '-')}", text)]
+    options += [word for assignment in assignments for word in ("--set", assignment)]
     return shlex.join(["netwright", "train", source, *options])
 
 
@@ -62,7 +78,7 @@ def report(found: Mapping[str, Any], train: str) -> str:
     parts += ["", *(f"note: {text}" for text in found["notices"])] if found["notices"] else []
     parts += ["", *(f"leaks: {text}" for text in found["leaks"].get("said", []))]
     picture = found.get("plot")
-    parts += ["", f"examples: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png"]
+    parts += ["", f"picture: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png"]
     return "\n".join([*parts, f"next: {train}"])
 
 

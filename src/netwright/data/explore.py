@@ -80,7 +80,7 @@ def _warnings(counts: dict[str, int], ratio: float | None) -> list[str]:
     least = min((name for name in counts if counts[name]), key=lambda name: counts[name])
     return [
         f"imbalance: {most!r} has {counts[most]} training images, {least!r} {counts[least]} ({ratio:.1f} : 1); judge "
-        "by balanced accuracy or F1, and consider class weights (criterion.class_weights)"
+        "by balanced accuracy or F1, and consider --sampling balanced or --class-weights balanced"
     ]
 
 
