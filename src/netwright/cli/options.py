@@ -53,6 +53,9 @@ SHORT_OPTIONS = {
     "threads": Short("N", "Processor threads.", "value"),
     "exact": Short("", "Compute in fp32 with deterministic kernels.", "flag"),
     "fast": Short("", "Train in larger batches with a matching learning rate.", "flag"),
+    "cached_features": Short("", "Compute a frozen backbone's features once. [where the result is the same]", "flag"),
+    "views": Short("N", "Compute them for N augmented versions of every training image.", "value"),
+    "head_solver": Short("NAME", "optimizer (default), or lbfgs: the exact optimum of a linear head."),
 }
 
 

@@ -42,6 +42,9 @@ SHORT_NAMES = {
     "threads": "runtime.threads",
     "exact": "runtime.exact",
     "fast": "training.fast",
+    "cached_features": "training.cached_features",
+    "views": "training.views",
+    "head_solver": "training.head_solver",
 }
 
 

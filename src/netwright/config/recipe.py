@@ -95,6 +95,7 @@ def check_recipe(recipe: Recipe) -> None:
     check_order(recipe.augmentation)
     check_mixing(recipe)
     check_balance(recipe)
+    check_features(recipe)
     wanted = output_for(recipe.criterion)
     given = getattr(recipe.model, "output", None)
     if given in (None, wanted) or (isinstance(recipe.criterion, CustomCriterion) and given == "log_probabilities"):
@@ -122,6 +123,44 @@ def check_recipe(recipe: Recipe) -> None:
 def trains_head_only(recipe: Recipe) -> bool:
     """Say whether all but the head is frozen, from the first epoch to the last: then its features never change."""
     return recipe.training.freeze == "backbone" and recipe.training.unfreeze is None
+
+
+def check_features(recipe: Recipe) -> None:
+    """Raise RecipeError where the recipe asks for features to be kept, and they would not stay the same."""
+    training = recipe.training
+    asked = {
+        "views": training.views,
+        "cached_features": training.cached_features if training.cached_features is True else None,
+        "head_solver": training.head_solver if training.head_solver != "optimizer" else None,
+    }
+    for name, value in asked.items():
+        if value is None:
+            continue
+        given = f"`training.{name}` is {value!r}, which works on the features of a frozen backbone, and"
+        if training.cached_features is False:
+            raise RecipeError(f"{given} `training.cached_features` is false; leave one of them out")
+        if not trains_head_only(recipe):
+            raise RecipeError(f"{given} more than the head is trained; set `training.freeze: backbone` alone")
+        if recipe.augmentation and training.views is None:
+            raise RecipeError(f"{given} augmentation makes new ones in every epoch; set `training.views: 8`, or so")
+        if any(isinstance(part, Mixing) for part in recipe.augmentation):
+            raise RecipeError(f"{given} mixed images are new ones in every epoch; leave mixing out")
+        if training.resolutions:
+            raise RecipeError(f"{given} `training.resolutions` changes them from epoch to epoch; leave one of them out")
+    if training.views is not None and not recipe.augmentation:
+        raise RecipeError(
+            f"`training.views` is {training.views} and there is no augmentation, so that all views of an image would "
+            "be the same; add some, or leave `views` out"
+        )
+    if training.head_solver == "lbfgs" and (
+        not isinstance(recipe.criterion, CrossEntropy)
+        or training.averaging != "none"
+        or training.sampling == "balanced"
+    ):
+        raise RecipeError(
+            "`training.head_solver` is 'lbfgs', which finds the optimum of cross_entropy over train as it is; leave "
+            "other criteria, `training.averaging` and `training.sampling` out (`criterion.class_weights` balances)"
+        )
 
 
 def check_mixing(recipe: Recipe) -> None:

@@ -112,7 +112,11 @@ class Training(Section, frozen=True, kw_only=True):
     `averaging_every_steps` steps it keeps `averaging_decay` of itself.
     `freeze` keeps the first part of the network as it is, in eval mode and without gradient: `backbone` (all but the
     head) or the name of a stage, up to and with which all is frozen. `unfreeze` lets frozen stages be trained later:
-    the epoch (from 1) in which each begins by its name, or one more, from the last, every so many epochs."""
+    the epoch (from 1) in which each begins by its name, or one more, from the last, every so many epochs.
+    Of a frozen backbone `cached_features` computes what it says of every image once, and the head is trained on that
+    (auto: wherever the result is the same); with augmentation so for `views` random versions of every image, of which
+    epoch e has number (e - 1) modulo `views`. `head_solver: lbfgs` finds the optimum of a linear head in place of
+    training it: epoch e is that for a penalty of 10 to the power of (1 - e) / 2, and `monitor` chooses among them."""
 
     epochs: Count = 10
     batch_size: Count = 64
@@ -132,6 +136,9 @@ class Training(Section, frozen=True, kw_only=True):
     averaging_every_steps: Count = 5
     freeze: str = "none"
     unfreeze: dict[str, Count] | Count | None = None
+    cached_features: Literal["auto"] | bool = "auto"
+    views: Count | None = None
+    head_solver: Literal["optimizer", "lbfgs"] = "optimizer"
 
     def check(self, where: str) -> None:
         if self.unfreeze is not None and self.freeze == "none":

@@ -122,18 +122,21 @@ class Batches:
     def _make(self, epoch: int, first: int, end: int) -> list[Batch]:
         """Make batches `first` ... `end` - 1 with one gather, one transfer and one call of every transform."""
         visits = self._visits_between(epoch, first, end)
-        if self._reader is None:
-            pixels = self._store.gather((visits % self._num_rows).to(self._store.pixels.device))
-        else:
-            pixels = self._reader.read(visits, epoch)
-        images = self._images(visits, epoch, pixels)
-        images = resized(images, side_of(self.resolutions, epoch))
+        images = self._read(visits, epoch)
         if end - first == 1:
             return [self._batch(images, visits, epoch)]
         sizes = [self.batch_size] * (end - first - 1)
         sizes.append(len(visits) - sum(sizes))
         parts = zip(torch.split(images, sizes), torch.split(visits, sizes), strict=True)
         return [self._batch(some, of_some, epoch) for some, of_some in parts]
+
+    def _read(self, visits: Tensor, epoch: int) -> Tensor:
+        """Return the images of visits (B,) in an epoch, on the device."""
+        if self._reader is None:
+            pixels = self._store.gather((visits % self._num_rows).to(self._store.pixels.device))
+        else:
+            pixels = self._reader.read(visits, epoch)
+        return resized(self._images(visits, epoch, pixels), side_of(self.resolutions, epoch))
 
     def _batch(self, images: Tensor, visits: Tensor, epoch: int) -> Batch:
         """Add the targets to finished images (B, C, h, w), and mix both where the recipe says so."""

@@ -29,12 +29,13 @@ from netwright.files.block_file import (
     map_private,
     read_manifest,
 )
-from netwright.files.block_limit import BLOCK, PART, TooLarge, block_folder, make_room
+from netwright.files.block_limit import BLOCK, PART, TooLarge, block_folder, make_room, remove
 from netwright.files.lock import lock_open_file
 
 Fill = Callable[[Values], dict[str, Any]]
 Say = Callable[[str], None]
 
+WAIT_SECONDS = 0.05  # between two looks at what another process builds
 IN_MEMORY_BYTES = 2 * 2**30  # of a block that can't be kept: above, it lies in a temporary file
 _REFUSALS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST),  # no folder of ours
@@ -84,6 +85,11 @@ def open_block(
         reason = str(error)
     values = spare_values(size, np.dtype(dtype))
     return Block(values, fill(values), False, (*notices, f"{title}: not kept for the next run ({reason})"))
+
+
+def drop_block(key: Mapping[str, Any]) -> bool:
+    """Remove the block kept under `key`, if no living process uses it; say whether there is none now."""
+    return remove(block_folder() / _named(key))
 
 
 class _NotKept(Exception):
@@ -148,8 +154,9 @@ def _build(name: str, about: dict[str, Any], fill: Fill, say: Say | None) -> Non
             meta = fill(map_for_writing(file, size, dtype))
             with _keeping():
                 close_block(file, about | {"meta": meta, "created": time.time()}, num_bytes)
-                lock_open_file(file, shared=True, wait=True)
+                # renamed under the lock that keeps all others out: changing its kind lets go of it for a moment
                 os.replace(part, path)
+                lock_open_file(file, shared=True, wait=True)
                 sync_folder(path.parent)
         except BaseException:
             part.unlink(missing_ok=True)
@@ -159,22 +166,26 @@ def _build(name: str, about: dict[str, Any], fill: Fill, say: Say | None) -> Non
 def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
     """Return the part file of a block, locked for us alone; or None when the block is there by now.
 
-    Of a builder that was killed the lock has fallen: its part is ours, and is emptied."""
+    Of a builder that was killed the lock has fallen: its part is ours, and is emptied. One that is done keeps its block
+    locked, for readers too, as long as it lives: so waiting ends when the block is there."""
     part = path.with_suffix(PART)
     told = False
     while True:
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        if not lock_open_file(file, shared=False, wait=False):
-            if say is not None and not told:
-                say(f"{title}: another process is at it; waiting for it")
-                told = True
-            lock_open_file(file, shared=False, wait=True)
-        if is_at(file, part) and not path.exists():
+        ours = lock_open_file(file, shared=False, wait=False)
+        if not ours and say is not None and not told:
+            say(f"{title}: another process is at it; waiting for it")
+            told = True
+        while not ours and not path.exists():
+            time.sleep(WAIT_SECONDS)
+            ours = lock_open_file(file, shared=False, wait=False)
+        there = path.exists()
+        if ours and not there and is_at(file, part):
             return file
-        if is_at(file, part):
+        if ours and there and is_at(file, part):  # made anew by us, a moment too late
             part.unlink()
         file.close()
-        if path.exists():
+        if there:
             return None
 
 

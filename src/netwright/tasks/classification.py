@@ -72,7 +72,7 @@ def build_batch_loss(
             "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=…), "
             "and nw.load(…, criterion=…) later"
         )
-    weights = _class_weights(criterion.class_weights, class_counts)
+    weights = class_weights(criterion.class_weights, class_counts)
     weights = None if weights is None else weights.to(device)
     if isinstance(criterion, Nll):
         return _nll(weights)
@@ -116,7 +116,7 @@ def sample_losses(
     given = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
     if not isinstance(criterion, (CrossEntropy, Nll, Bce, BceWithLogits)):
         return None
-    weights = _class_weights(given, class_counts)
+    weights = class_weights(given, class_counts)
     weights = torch.ones(scores.shape[1]) if weights is None else weights
     weights = weights.double()
     smoothing = criterion.label_smoothing if isinstance(criterion, CrossEntropy) else 0.0
@@ -124,7 +124,7 @@ def sample_losses(
     return losses, weights[targets]
 
 
-def _class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
+def class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
     """Return one weight a class, or None; balanced is N / (K · count), as scikit-learn's `class_weight="balanced"`."""
     if given is None:
         return None

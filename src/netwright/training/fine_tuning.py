@@ -14,6 +14,7 @@ from torch import nn
 from netwright.config.optimization import Optimizer
 from netwright.config.sections import Training
 from netwright.errors import RecipeError
+from netwright.models.feature_head import FeatureHead
 from netwright.models.stages import Stage, find_stage, stages_of
 from netwright.training.optimizer import Kernel, build_optimizer
 
@@ -54,7 +55,7 @@ def freeze_for_good(network: nn.Module, training: Training) -> None:
 def train_mode(network: nn.Module, training: Training, epoch: int) -> list[Stage]:
     """Set the network to train mode, and what is frozen in this epoch to eval mode; return the frozen stages."""
     network.train()
-    if training.freeze == "none":
+    if training.freeze == "none" or isinstance(network, FeatureHead):  # whose backbone is elsewhere, in eval mode
         return []
     stages = stages_of(network)
     begins = first_epochs(stages, training)
@@ -84,7 +85,7 @@ def build_staged_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer over what gets gradients, its lr shrinking from stage to stage towards the input."""
     depths: dict[str, int] | None = None
-    if optimizer.stage_lr_factor != 1:
+    if optimizer.stage_lr_factor != 1 and not isinstance(network, FeatureHead):
         stages = tuple(reversed(stages_of(network)))
         depths = {
             name: next(depth for depth, stage in enumerate(stages) if stage.holds(name))

@@ -3,7 +3,7 @@
     for every epoch
         train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an
                        update (clip -> lr by the schedule -> optimizer -> average); a checkpoint when due; leave if
-                       told to stop
+                       told to stop (with a solver: the head's optimum in place of all that)
         validate       the val split in eval mode, averaged weights: loss, accuracy, the user's own metrics
         record         one line of the history; the best weights are kept; is the run finished?
         checkpoint     when 10 seconds have passed since the last one, and at the end
@@ -26,8 +26,10 @@ from netwright.runtime.randomness import seed_step
 from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
 from netwright.training.fine_tuning import enter_epoch, train_mode
+from netwright.training.head_solver import penalty_of
 from netwright.training.plan import Listener, Plan
 from netwright.training.schedule import Position, is_constant, lr_factor
+from netwright.training.solve import solve_epoch
 from netwright.training.state import Progress, TrainingState
 
 EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
@@ -40,7 +42,10 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     Raises Interrupted (after a checkpoint) when the listener asks to stop, WorkFailed when the loss is not finite."""
     with Clock(plan, state) as clock:
         while not state.progress.finished:
-            train_epoch(state, plan, listener, clock)
+            if plan.solver is None:
+                train_epoch(state, plan, listener, clock)
+            else:
+                solve_epoch(state, plan, plan.solver)
             state.progress.epoch_seconds += clock.lap()
             validation = validate(state, plan) if plan.val is not None else None
             record = make_record(state, plan, validation, clock.lap())
@@ -162,7 +167,10 @@ def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, va
     if validation is not None:
         record |= val_numbers(validation, plan)
         record["val_seconds"] = round(val_seconds, 4)
-    record["lr"] = state.optimizer.param_groups[0]["lr"]
+    if plan.solver is None:
+        record["lr"] = state.optimizer.param_groups[0]["lr"]
+    else:
+        record["penalty"] = penalty_of(state.progress.epoch)
     record["step"] = state.progress.step
     record["train_seconds"] = round(state.progress.epoch_seconds, 4)
     record["num_train_samples"] = state.sums.samples

@@ -13,6 +13,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.history import Record
 from netwright.runtime.machine import Machine
 from netwright.tasks.task import BatchLoss, Task
+from netwright.training.head_solver import HeadSolver
 
 Metric = Callable[[Tensor, Tensor], float]
 
@@ -42,6 +43,7 @@ class Plan:
     val: Batches | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     folder: RunFolder | None = None
+    solver: HeadSolver | None = None
 
     @property
     def steps_per_epoch(self) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
@@ -10,11 +12,18 @@ from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.console import Console
 from netwright.workflows.duration import duration
+from netwright.workflows.features import OnFeatures
 from netwright.workflows.settle import Settled
 
 
 def announce(
-    folder: RunFolder, console: Console, settled: Settled, prepared: PreparedData, state: TrainingState
+    folder: RunFolder,
+    console: Console,
+    settled: Settled,
+    prepared: PreparedData,
+    state: TrainingState,
+    network: nn.Module,
+    found: OnFeatures,
 ) -> None:
     """Say what will be trained on what, where, and about how long it will take."""
     plan = settled.plan
@@ -26,7 +35,11 @@ def announce(
     for notice in labelled.notices:
         console.say(f"         {notice}")
     say_leaks(console, prepared.leaks)
-    _say_network(console, plan, state)
+    _say_network(console, plan, network)
+    if found.features is not None:
+        console.say(f"features {found.describe()}")
+        for notice in found.features.notices:
+            console.say(f"         {notice}")
     _say_training(console, plan, state)
     about = f"; about {duration(settled.expected_seconds)}" if settled.expected_seconds is not None else ""
     console.say(f"machine  {plan.machine.describe()}{about}")
@@ -47,11 +60,11 @@ def say_leaks(console: Console, leaks: Mapping[str, Any]) -> None:
         tell(f"{'leaks' if place == 0 else '':<8} {line}")
 
 
-def _say_network(console: Console, plan: Plan, state: TrainingState) -> None:
-    parameters = sum(p.numel() for p in state.model.parameters())
-    trained = sum(p.numel() for p in state.model.parameters() if p.requires_grad)
+def _say_network(console: Console, plan: Plan, network: nn.Module) -> None:
+    parameters = sum(p.numel() for p in network.parameters())
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     model = plan.recipe.model
-    name = model.name if model.name != "custom" else type(state.model).__name__
+    name = model.name if model.name != "custom" else type(network).__name__
     share = "" if trained == parameters else f", {trained:,} of them trained"
     console.say(f"network  {name}: {parameters:,} parameters{share}")
 
@@ -59,6 +72,9 @@ def _say_network(console: Console, plan: Plan, state: TrainingState) -> None:
 def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
     training, group = plan.recipe.training, state.optimizer.param_groups[0]
     lr = group.get("initial_lr", group["lr"])
+    if plan.solver is not None:
+        console.say(f"training {_counted(training.epochs, 'optimum')} of the head by lbfgs, for falling penalties")
+        return
     console.say(
         f"training {_counted(training.epochs, 'epoch')} of {_counted(plan.steps_per_epoch, 'step')}, "
         f"batch {training.batch_size}, {plan.recipe.optimizer.name} lr {lr:g}"
@@ -66,4 +82,4 @@ def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
 
 
 def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word}{'' if number == 1 else 's'}".replace("optimums", "optima")

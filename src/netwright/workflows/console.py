@@ -58,8 +58,8 @@ class Console:
         if not self._header:
             self._header = True
             self.say(
-                f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}  {'lr':>8}"
-                f"  {'time':>7}"
+                f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}"
+                f"  {'penalty' if 'penalty' in record else 'lr':>8}  {'time':>7}"
             )
         val = (
             f"{record['val_accuracy']:8.2%}  {record['val_loss']:8.4f}"
@@ -69,7 +69,8 @@ class Console:
         seconds = record["train_seconds"] + record.get("val_seconds", 0)
         count = f"{record['epoch']}/{epochs}"
         self.say(
-            f"{count:>9}  {val}  {record['train_accuracy']:9.2%}  {record['train_loss']:10.4f}  {record['lr']:8.2g}  "
+            f"{count:>9}  {val}  {record['train_accuracy']:9.2%}  {record['train_loss']:10.4f}  "
+            f"{record.get('penalty', record.get('lr')):8.2g}  "
             f"{duration(seconds):>7}{'  best' if best else ''}"
         )
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import nn
+
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.views import NUM_VIEWS, with_views
@@ -16,7 +18,7 @@ from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
-from netwright.workflows.build import count_classes
+from netwright.workflows.build import count_classes, eval_batches
 from netwright.workflows.golden import golden_kind, make_golden
 from netwright.workflows.judging import keep_outputs, measure, suspect_images
 from netwright.workflows.own import Own
@@ -27,21 +29,27 @@ def write_results(
     plan: Plan,
     prepared: PreparedData,
     state: TrainingState,
+    network: nn.Module,
     task: Classification,
     own: Own,
     plots: bool,
 ) -> None:
-    """Write bundle, metrics, plots and report of the best epoch."""
+    """Write bundle, metrics, plots and report of the best epoch; `state` may have the head of `network` alone."""
     best = best_record(state.history, plan.recipe.training.monitor)
     assert best is not None
-    weights = state.best_or_last()
-    state.model.load_state_dict(weights)
+    state.model.load_state_dict(state.best_or_last())
+    weights = dict(network.state_dict())
     metrics: dict[str, Any] = {}
     temperature, outputs = None, None
     if plan.val is not None:
-        state.model.eval()
+        network.eval()
         views = prepared.transform.views
-        outputs = run_network(with_views(state.model, views), plan.val.epoch(0), task, plan.batch_loss, plan.machine)
+        judged, batches = with_views(network, views), plan.val
+        if state.model is not network and views == "none":
+            judged = state.model  # what the backbone says of val is known
+        elif state.model is not network:
+            batches = eval_batches(prepared, "val", plan.recipe, plan.machine)
+        outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
         temperature = fit_temperature(outputs.log_probabilities.numpy(), outputs.targets.numpy())
         counts = count_classes(prepared, "train")
         criterion = plan.recipe.criterion
@@ -50,7 +58,7 @@ def write_results(
         metrics["val"]["suspects"] = suspect_images(outputs, prepared, temperature)
         metrics["val"]["views"] = NUM_VIEWS[views]
     bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
-    golden = make_golden(golden_kind(plan.recipe, own), prepared, state.model)
+    golden = make_golden(golden_kind(plan.recipe, own), prepared, network)
     if not save_bundle(folder.bundle, bundle, weights, golden):
         folder.outputs_of("test").unlink(missing_ok=True)
     elif folder.metrics.exists():
@@ -74,7 +82,7 @@ def write_results(
         draw_plots(folder, state, task, best["epoch"], metrics)
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
-        report_at_the_end(folder, prepared, state.model)
+        report_at_the_end(folder, prepared, network)
 
 
 def _bundle(

@@ -33,6 +33,7 @@ from netwright.workflows.build import (
     resolve,
 )
 from netwright.workflows.console import Console
+from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.results import write_results
@@ -54,7 +55,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         if test and "test" not in prepared.rows:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         asked = recipe.runtime
-        recipe = resolve(recipe, prepared, machine)
+        recipe = with_cached_features(resolve(recipe, prepared, machine), prepared, own)
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         keep_data(folder, recipe, prepared)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
@@ -63,18 +64,21 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         if own.model is not None or own.criterion is not None:
             check_own(plan, state, task)
         check_resolutions(recipe, prepared, state, machine)
+        network = state.model  # the whole of it, also where only its head is trained
+        found = on_features(state, plan, prepared, console.say)
+        state, plan = found.state, found.plan
         if has_checkpoint(folder.checkpoints):
             for notice in load_checkpoint(folder.checkpoints, state):
                 console.warn(notice)
             state.progress.finished = still_finished(state.progress, recipe)
         rewrite_history(folder.history, state.history)
-        settled = settle(state, plan, asked, estimate=not console.quiet)
+        settled = settle(state, plan, asked_beside(found, asked), estimate=not console.quiet)
         plan = settled.plan
-        keep_choices(folder, settled)
-        announce(folder, console, settled, prepared, state)
+        keep_choices(folder, settled, found)
+        announce(folder, console, settled, prepared, state, network, found)
         with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
-            fit(state, plan, Watcher(console, switch, own, events, plan.recipe))
-        write_results(folder, plan, prepared, state, task, own, plots)
+            fit(state, plan, Watcher(console, switch, own, events, plan.recipe, network))
+        write_results(folder, plan, prepared, state, network, task, own, plots)
 
 
 def note_sitting(folder: RunFolder, machine: Machine) -> None:
@@ -85,12 +89,12 @@ def note_sitting(folder: RunFolder, machine: Machine) -> None:
     write_sealed(folder.environment, environment | {"device": machine.describe()})
 
 
-def keep_choices(folder: RunFolder, settled: Settled) -> None:
+def keep_choices(folder: RunFolder, settled: Settled, found: OnFeatures) -> None:
     """Write the resolved recipe, and how its choices were made: before the first step, for resuming takes them over."""
     folder.write_recipe(settled.plan.recipe)
     environment = read_json(folder.environment)
     device = settled.plan.machine.describe()
-    write_sealed(folder.environment, environment | {"device": device} | settled.to_mapping())
+    write_sealed(folder.environment, environment | {"device": device} | settled.to_mapping() | found.to_mapping())
 
 
 def _with_own_split(recipe: Recipe, folder: RunFolder) -> Recipe:
@@ -159,6 +163,7 @@ class Watcher:
     own: Own
     events: EventWriter
     recipe: Recipe
+    network: nn.Module
 
     def step(self, done: int, total: int, num_samples: int) -> None:
         epoch = len(self.events.history) + 1
@@ -169,7 +174,7 @@ class Watcher:
         best = best_record(self.events.history, self.recipe.training.monitor) is record
         self.console.epoch(record, self.recipe.training.epochs, best)
         if self.own.on_epoch is not None:
-            self.own.on_epoch(record, model)
+            self.own.on_epoch(record, self.network)
 
     def stop_requested(self) -> bool:
         return self.switch.on

@@ -1,0 +1,119 @@
+"""The head's solver against scikit-learn's LogisticRegression and against its own gradient."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional
+
+from netwright.config.optimization import CrossEntropy
+from netwright.training.head_solver import HeadSolver, penalty_of
+
+PENALTIES = [0.1, 0.01, 0.001]
+
+
+def problem(num_images: int = 900, width: int = 20, num_classes: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features of several scales that hang together, one of which never changes; classes that overlap."""
+    draws = np.random.default_rng(seed)
+    targets = draws.choice(num_classes, num_images, p=np.arange(1, num_classes + 1) / sum(range(num_classes + 1)))
+    centres = draws.normal(0, 1, (num_classes, width))
+    features = (centres[targets] + draws.normal(0, 2, (num_images, width))) @ draws.normal(0, 1, (width, width))
+    features = np.maximum(features, 0) * 10.0 ** draws.uniform(-2, 2, width)
+    features[:, 3] = 5.0
+    return torch.from_numpy(features).float(), torch.from_numpy(targets)
+
+
+def solved(features: Tensor, targets: Tensor, penalties: list[float], criterion: CrossEntropy) -> list[nn.Linear]:
+    num_classes = int(targets.max()) + 1
+    torch.manual_seed(1)
+    linear = nn.Linear(features.shape[1], num_classes)
+    solver = HeadSolver(linear, features, targets, criterion, torch.bincount(targets))
+    found = []
+    for penalty in penalties:
+        solver.solve(penalty)
+        kept = nn.Linear(features.shape[1], num_classes)
+        kept.load_state_dict(linear.state_dict())
+        found.append(kept)
+    return found
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("num_images", [60, 900])  # without and with a turn of the coordinates
+def test_optimum_is_that_of_scikit_learn(num_images: int, balanced: bool, num_classes: int) -> None:
+    features, targets = problem(num_images, num_classes=num_classes)
+    criterion = CrossEntropy(class_weights="balanced" if balanced else None)
+    scaler = StandardScaler().fit(features.double().numpy())
+    standard = scaler.transform(features.double().numpy())
+    weights = np.ones(len(targets))
+    if balanced:
+        weights = (len(targets) / (num_classes * np.bincount(targets)))[targets]
+    halves = 2 if num_classes == 2 else 1  # of two classes scikit-learn has one row of weights: half the penalty
+    for penalty, linear in zip(PENALTIES, solved(features, targets, PENALTIES, criterion), strict=True):
+        reference = LogisticRegression(C=halves / (penalty * weights.sum()), tol=1e-9, max_iter=100_000)
+        expected = reference.fit(standard, targets, sample_weight=weights).predict_proba(standard)
+        with torch.no_grad():
+            found = linear(features).softmax(dim=1).double().numpy()
+        assert np.abs(found - expected).max() < 0.005, penalty  # fp32 beside fp64, at a penalty of 0.001
+
+
+@torch.no_grad()
+def objective(linear: nn.Linear, features: Tensor, targets: Tensor, criterion: CrossEntropy, penalty: float) -> float:
+    """What is to be minimised, by torch's own criterion in fp64."""
+    features = features.double()
+    deviation = features.std(dim=0, correction=0)
+    counts = torch.bincount(targets)
+    weights = counts.sum() / (len(counts) * counts.double()) if criterion.class_weights else None
+    logits = functional.linear(features, linear.weight.double(), linear.bias.double())
+    loss = functional.cross_entropy(logits, targets, weights, label_smoothing=criterion.label_smoothing)
+    return float(loss + penalty / 2 * (linear.weight.double() * deviation).square().sum())
+
+
+def _at_optimum(features: Tensor, targets: Tensor, criterion: CrossEntropy, penalty: float) -> float:
+    """The least value, found by Newton's method in fp64 from zero."""
+    features = features.double()
+    mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
+    standard = (features - mean) / torch.where(deviation > 0, deviation, 1.0)
+    counts = torch.bincount(targets)
+    weights = counts.sum() / (len(counts) * counts.double()) if criterion.class_weights else None
+    width, num_classes = features.shape[1], len(counts)
+
+    def value(point: Tensor) -> Tensor:
+        weight, bias = point[: width * num_classes].view(num_classes, width), point[width * num_classes :]
+        logits = functional.linear(standard, weight, bias)
+        loss = functional.cross_entropy(logits, targets, weights, label_smoothing=criterion.label_smoothing)
+        return loss + penalty / 2 * weight.square().sum()
+
+    point = torch.zeros((width + 1) * num_classes, dtype=torch.float64)
+    for _ in range(8):
+        gradient = torch.autograd.functional.jacobian(value, point)
+        curvature = torch.autograd.functional.hessian(value, point)
+        point = point - torch.linalg.lstsq(curvature, gradient).solution  # the biases' sum is free
+    return float(value(point))
+
+
+def test_label_smoothing_is_part_of_the_optimum() -> None:
+    features, targets = problem()
+    criterion = CrossEntropy(label_smoothing=0.2, class_weights="balanced")
+    (linear,) = solved(features, targets, [0.01], criterion)
+    expected = _at_optimum(features, targets, criterion, 0.01)
+    assert objective(linear, features, targets, criterion, 0.01) == pytest.approx(expected, rel=1e-4)
+    plain = CrossEntropy(class_weights="balanced")
+    assert objective(linear, features, targets, plain, 0.01) > 1.01 * _at_optimum(features, targets, plain, 0.01)
+
+
+def test_a_point_follows_from_where_the_layer_stands_alone() -> None:
+    """What a resumed run has is the layer: the next optimum is the same bits."""
+    features, targets = problem()
+    whole = solved(features, targets, PENALTIES, CrossEntropy())
+    linear = nn.Linear(features.shape[1], 4)
+    linear.load_state_dict(whole[0].state_dict())
+    solver = HeadSolver(linear, features, targets, CrossEntropy(), torch.bincount(targets))
+    solver.solve(PENALTIES[1])
+    assert torch.equal(linear.weight, whole[1].weight) and torch.equal(linear.bias, whole[1].bias)
+
+
+def test_penalties_fall() -> None:
+    assert [penalty_of(epoch) for epoch in (1, 3, 5)] == pytest.approx([1.0, 0.1, 0.01])
