@@ -35,6 +35,7 @@ SHORT_OPTIONS = {
     "sampling": Short("NAME", "natural (default) or balanced: every class equally often in an epoch."),
     "augmentation": Short("A,B,…", "Random transforms in order, as names or YAML. See: netwright transforms", "parts"),
     "patience": Short("N", "Stop after N epochs without a better one.", "value"),
+    "on_nan": Short("stop|skip", "What a loss or gradient that is not finite does: ends the run, or is left out."),
     "monitor": Short("METRIC", "What makes an epoch the best: val_loss (default), val_accuracy, …"),
     "max_minutes": Short("X", "End in time, properly, after X minutes.", "value"),
     "seed": Short("N", "The same seed gives the same run.", "value"),

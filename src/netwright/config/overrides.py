@@ -25,6 +25,7 @@ SHORT_NAMES = {
     "sampling": "training.sampling",
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
+    "on_nan": "training.on_nan",
     "patience": "training.patience",
     "monitor": "training.monitor",
     "max_minutes": "training.max_minutes",

@@ -102,10 +102,11 @@ class Transform(Section, frozen=True, kw_only=True):
 class Training(Section, frozen=True, kw_only=True):
     """How long and on how much at once.
 
-    `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm. `monitor` is
-    any number of the history (`…loss` and `…error` are best when small, the rest when large); `patience` epochs
-    without a better one end the run (null: never). `eval_every_steps` adds validations inside the epoch. `fast` trains
-    in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
+    `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm.
+    `on_nan`: a loss or gradient that is NaN or infinite ends the run at that step, or its update is left out and
+    counted. `monitor` is any number of the history (`…loss` and `…error` are best when small, the rest when large);
+    `patience` epochs without a better one end the run (null: never). `eval_every_steps` adds validations inside the
+    epoch. `fast` trains in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
     `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
     follow. `sampling: balanced` draws every class equally often, whatever its share (see data/order.py). `averaging`
     keeps a moving average of the weights (`lookahead` also goes on from it), which is what is judged and kept; every
@@ -121,6 +122,7 @@ class Training(Section, frozen=True, kw_only=True):
     epochs: Count = 10
     batch_size: Count = 64
     accumulation_steps: Count = 1
+    on_nan: Literal["stop", "skip"] = "stop"
     clip_norm: Annotated[float, Meta(gt=0)] | None = None
     monitor: str = "val_loss"
     patience: Count | None = None

@@ -27,13 +27,20 @@ from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
 from netwright.training.fine_tuning import enter_epoch, train_mode
 from netwright.training.head_solver import penalty_of
+from netwright.training.not_finite import (
+    NotFinite,
+    check_epoch,
+    check_gradient,
+    leave_out,
+    looks_now,
+    statistics,
+)
 from netwright.training.plan import Listener, Plan
 from netwright.training.schedule import Position, is_constant, lr_factor
 from netwright.training.solve import solve_epoch
 from netwright.training.state import Progress, TrainingState
 
 EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
-CHECK_EVERY_STEPS = 50  # how often a GPU's loss is looked at: reading it makes the host wait
 
 
 def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
@@ -77,22 +84,30 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clo
     enter_epoch(state.model, state.optimizer, training, progress.epoch)
     total = plan.train.num_batches
     group_weight: Tensor | float = 0.0
+    broken = False
     for batch in plan.train.epoch(progress.epoch, progress.batch):
         seed_step(training.seed, "step", progress.epoch, progress.batch)
-        weight = train_batch(state, plan, batch)
-        group_weight = group_weight + weight
         progress.batch += 1
         last = progress.batch == total
-        if progress.batch % training.accumulation_steps and not last:
+        group_end = last or progress.batch % training.accumulation_steps == 0
+        before = statistics(state.model, training)
+        try:
+            if not broken:  # else a batch of this group was not finite, and its update is left out
+                group_weight = group_weight + train_batch(state, plan, batch)
+            if group_end and not broken:
+                update(state, plan, group_weight)
+        except NotFinite as found:
+            leave_out(state, plan, batch, found, before)
+            broken = True
+        if not group_end:
             continue
-        update(state, plan, group_weight)
-        group_weight = 0.0
+        group_weight, broken = 0.0, False
         listener.step(progress.batch, total, batch.targets.shape[0])
         if not last:
             _between_steps(state, plan, listener, clock)
             if progress.finished:
                 break
-    _check_finite(state.sums.loss, state, plan)
+    check_epoch(state, plan, batch)
 
 
 def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
@@ -101,9 +116,10 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
         outputs = state.model(plan.machine.arrange(batch.images))
     loss, weight = plan.batch_loss(outputs, batch.targets)
     seen: Tensor | float = loss.detach()
-    if plan.machine.device.type == "cpu" or state.progress.step % CHECK_EVERY_STEPS == CHECK_EVERY_STEPS - 1:
+    if looks_now(state, plan):
         seen = loss.item()
-        _check_finite(seen, state, plan)
+        if not math.isfinite(seen):
+            raise NotFinite("the loss", seen)
     # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
     scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
     scaled.backward()  # type: ignore[no-untyped-call]
@@ -114,18 +130,19 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
 def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> None:
     """Change the weights by the gradients that were gathered since the last update."""
     training = plan.recipe.training
-    if training.accumulation_steps > 1 or training.clip_norm is not None:
-        parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-        if training.accumulation_steps > 1:
-            torch._foreach_div_([p.grad for p in parameters if p.grad is not None], group_weight)
-        if training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    if training.accumulation_steps > 1:
+        torch._foreach_div_([p.grad for p in parameters if p.grad is not None], group_weight)
+    if looks_now(state, plan):
+        check_gradient(parameters)
+    if training.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, training.clip_norm)
     set_lr(state, plan)
     state.optimizer.step()
-    for group in state.optimizer.param_groups:  # as zero_grad(), which takes 17 µs for it
-        for parameter in group["params"]:
-            parameter.grad = None
+    for parameter in parameters:  # as zero_grad(), which takes 17 µs for it
+        parameter.grad = None
     state.progress.step += 1
+    state.progress.skipped_in_a_row = 0
     average(state, training)
 
 
@@ -174,6 +191,8 @@ def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, va
     record["step"] = state.progress.step
     record["train_seconds"] = round(state.progress.epoch_seconds, 4)
     record["num_train_samples"] = state.sums.samples
+    if state.progress.skipped:
+        record["skipped_updates"] = state.progress.skipped
     if state.progress.evaluations:
         record["evaluations"] = list(state.progress.evaluations)
     return record
@@ -204,6 +223,7 @@ def _begin_next_epoch(state: TrainingState) -> None:
     state.progress.batch = 0
     state.progress.epoch_seconds = 0.0
     state.progress.evaluations = []
+    state.progress.skipped = 0
     state.sums.reset()
 
 
@@ -211,7 +231,8 @@ def _between_steps(state: TrainingState, plan: Plan, listener: Listener, clock: 
     """Do what can only be done between two updates of an epoch: look at val, save, stop."""
     training, progress = plan.recipe.training, state.progress
     every = training.eval_every_steps
-    if every is not None and progress.step % every == 0 and plan.val is not None:
+    skipped = progress.skipped_in_a_row > 0
+    if every is not None and progress.step % every == 0 and plan.val is not None and not skipped:
         progress.epoch_seconds += clock.lap()
         numbers: dict[str, Any] = {"step": progress.step, "train_loss": state.sums.mean_loss}
         progress.evaluations.append(numbers | val_numbers(validate(state, plan), plan))
@@ -236,13 +257,3 @@ def _stop_if_asked(state: TrainingState, plan: Plan, listener: Listener, clock: 
     if not progress.batch:
         raise Interrupted(f"interrupted after epoch {progress.epoch - 1}")
     raise Interrupted(f"interrupted in epoch {progress.epoch}, after step {progress.step}")
-
-
-def _check_finite(loss: float, state: TrainingState, plan: Plan) -> None:
-    if math.isfinite(loss):
-        return
-    lr = state.optimizer.param_groups[0]["lr"]
-    raise WorkFailed(
-        f"the loss is {loss} in epoch {state.progress.epoch}, batch {state.progress.batch + 1}, at lr {lr:g}; "
-        f"lower the lr (--lr {lr / 10:g}), or bound the gradient (--set training.clip_norm=1)"
-    )

@@ -111,6 +111,8 @@ class Progress:
     best_epoch: int = 0
     evaluations: list[Record] = field(default_factory=list)
     finished: str = ""
+    skipped: int = 0  # updates of the present epoch that were left out, see training/not_finite.py
+    skipped_in_a_row: int = 0
 
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)

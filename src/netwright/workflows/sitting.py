@@ -173,6 +173,9 @@ class Watcher:
         self.events.write(record)
         best = best_record(self.events.history, self.recipe.training.monitor) is record
         self.console.epoch(record, self.recipe.training.epochs, best)
+        if "skipped_updates" in record:
+            left = record["skipped_updates"]
+            self.console.warn(f"{left} update{'s' * (left > 1)} left out in epoch {record['epoch']}: not finite")
         if self.own.on_epoch is not None:
             self.own.on_epoch(record, self.network)
 
