@@ -13,6 +13,7 @@ _TABLE = {
     "resume": "netwright.workflows.api.resume",
     "evaluate": "netwright.workflows.evaluate.evaluate",
     "predict": "netwright.workflows.predict.predict_files",
+    "export": "netwright.workflows.export.export",
     "compare": "netwright.workflows.compare.compare_runs",
     "explore": "netwright.workflows.explore.explore",
     "find_lr": "netwright.workflows.lr_find.find_lr",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and th
     from netwright.workflows.estimator import ImageClassifier as ImageClassifier
     from netwright.workflows.evaluate import evaluate as evaluate
     from netwright.workflows.explore import explore as explore
+    from netwright.workflows.export import export as export
     from netwright.workflows.lr_find import find_lr as find_lr
     from netwright.workflows.predict import predict_files as predict  # noqa: F401
     from netwright.workflows.run import Run as Run

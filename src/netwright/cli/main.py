@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "Judge a run: on its val or test split, or on new labelled data.",
     "report": "Write all that is known of a run as one HTML file.",
     "predict": "Name what is on images: files or folders.",
+    "export": "Write a run as ONNX, torch.export or one zip file, compared first.",
     "inspect": "Look inside a network: its layers, Grad-CAM, filters, feature maps.",
     "resume": "Go on with an interrupted run, or train one for longer.",
     "runs": "List runs, show one, compare two.",

@@ -12,8 +12,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from netwright.errors import InputError, WeightsError
-from netwright.files.atomic import write_atomic
+from netwright.errors import WeightsError
 
 WEIGHTS, DESCRIPTION, CARD, GOLDEN = "model.safetensors", "bundle.json", "card.md", "golden.safetensors"
 MOST_BYTES = {DESCRIPTION: 2**26, CARD: 2**24, GOLDEN: 2**30, WEIGHTS: 2**36}
@@ -55,13 +54,6 @@ def archive_bytes(members: dict[str, bytes]) -> bytes:
             member.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(member, members[name])
     return made.getvalue()
-
-
-def write_archive(path: Path, members: dict[str, bytes]) -> None:
-    """Write a bundle as one file. Raises InputError when `path` is a folder."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; --out is the file to be written, such as {path / 'model.zip'}")
-    write_atomic(path, archive_bytes(members))
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:

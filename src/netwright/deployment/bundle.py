@@ -119,6 +119,18 @@ def load_bundle(path: Path) -> tuple[Bundle, dict[str, Tensor]]:
         raise _not_whole(path, error) from None
 
 
+def whole_members(path: Path) -> dict[str, bytes]:
+    """Return the files of a bundle, name -> content. Raises WeightsError when one does not match its checksum."""
+    load_bundle(path)
+    names = [WEIGHTS, DESCRIPTION, CARD]
+    if load_golden(path) is not None:
+        names.append(GOLDEN)
+    try:
+        return {name: read_member(path, name) for name in names}
+    except _DAMAGED as error:
+        raise _not_whole(path, error) from None
+
+
 def load_golden(path: Path) -> Golden | None:
     """Read a bundle's golden samples; None when it has none. Raises WeightsError when they are damaged."""
     bundle, _ = _described(path)

@@ -23,7 +23,7 @@ def make_golden(kind: str, prepared: PreparedData, network: nn.Module) -> Golden
     network on them."""
     if kind == "none":
         return None
-    rows = prepared.rows.get("val", prepared.rows["train"])
+    rows = prepared.rows["val" if "val" in prepared.rows else "train"]
     wanted = NUM_GOLDEN if kind == "real" else NUM_GOLDEN * BLENDED
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(wanted, len(rows))).round().astype(np.int64))]
     images = shown_pixels(prepared, chosen)

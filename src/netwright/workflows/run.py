@@ -1,7 +1,7 @@
 """A run as an object in Python: its history, its results, its predictions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -77,6 +77,21 @@ class Run:
     def report(self, out: str | Path | None = None) -> Path:
         """Write all that is known of the run as one HTML file, `out` or report.html in its folder; return it."""
         return report_of(self.folder, self.own, out=None if out is None else Path(out))
+
+    def export(
+        self,
+        out: str | Path,
+        *,
+        format: Literal["onnx", "torch", "bundle"] | None = None,
+        int8: bool = False,
+        golden: Literal["real", "synthetic", "none"] | None = None,
+    ) -> dict[str, Any]:
+        """Write the run as one file, by its suffix: .onnx, .pt2 (torch.export) or .zip (the bundle).
+
+        It is compared with the run first, and not written where it answers otherwise: WorkFailed. See `nw.export`."""
+        from netwright.workflows.export import export_run  # loads scipy and torch.export, which no training waits for
+
+        return export_run(self.path, self.own, format=format, out=out, int8=int8, golden=golden)
 
     def network(self) -> nn.Module:
         """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.

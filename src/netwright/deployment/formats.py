@@ -1,0 +1,101 @@
+"""What a network can be exported to: ONNX and torch.export, as the bytes of one file."""
+
+import io
+import json
+import re
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from netwright.deployment.bundle import Bundle
+from netwright.deployment.packages import need, quietly
+from netwright.deployment.whole import WholeNetwork, example_images
+from netwright.errors import InputError
+
+MOST_BYTES = 2**31 - 2**20  # protobuf holds no more in one file
+
+
+def trace(whole: WholeNetwork) -> ExportedProgram:
+    """Trace the whole network for any batch size. Raises InputError for a network that torch.export can't trace."""
+    images = example_images(whole.bundle, 2)
+    try:
+        with torch.no_grad(), quietly():
+            return torch.export.export(whole, (images,), dynamic_shapes={"images": {0: Dim("batch", min=1)}})
+    except Exception as error:  # a network of the user's own may fail in any way
+        first = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"torch.export can't trace {type(whole.network).__name__} ({type(error).__name__}: {first}); write its "
+            "forward without branches on values and with any batch size"
+        ) from error
+
+
+def onnx_bytes(program: ExportedProgram, bundle: Bundle) -> bytes:
+    """Return the ONNX file: `images` -> `logits`, `probabilities`, with metadata that says what they mean.
+
+    Raises MachineError where the packages are missing, InputError for a network that ONNX can't hold."""
+    need("onnx", "onnxscript", "onnxruntime")
+    names = {"input_names": ["images"], "output_names": ["logits", "probabilities"]}
+    try:
+        with quietly():
+            made = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"ONNX can't hold this network ({type(error).__name__}: {first}); use --format torch"
+        ) from error
+    assert made is not None
+    proto = made.model_proto
+    _strip(proto)
+    _name_batch(proto.graph)
+    proto.producer_name, proto.producer_version = "netwright", version("netwright")
+    for key, value in metadata(bundle).items():
+        proto.metadata_props.add(key=key, value=value)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    if len(content) > MOST_BYTES:
+        raise InputError(
+            f"the ONNX file would have {len(content):,} bytes, and one file holds 2 GiB; use --format torch"
+        )
+    return content
+
+
+def _strip(proto: Any) -> None:
+    """Take out what the exporter notes of this machine: lines and paths of the source, beside each node."""
+    del proto.metadata_props[:]
+    parts = [proto.graph, *proto.graph.node, *proto.graph.input, *proto.graph.output, *proto.graph.value_info]
+    for function in proto.functions:
+        parts += [function, *function.node, *function.value_info]
+    for part in [*parts, *proto.graph.initializer]:
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def _name_batch(graph: Any) -> None:
+    """Call the number of images in a batch `batch`, where torch calls it s34."""
+    traced = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in [*graph.input, *graph.output, *graph.value_info]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = re.sub(rf"\b{re.escape(traced)}\b", "batch", dim.dim_param)
+
+
+def metadata(bundle: Bundle) -> dict[str, str]:
+    """Return what an export says of itself, text to text; what is not text is JSON."""
+    described = bundle.to_mapping()
+    values = {name: described[name] for name in ("class_names", "transform", "temperature", "epoch", "metrics", "data")}
+    plain = {name: str(described[name]) for name in ("task", "output")} | {"model": bundle.model.name}
+    versions = described["versions"] | {"netwright": version("netwright")}
+    values = {**values, "versions": versions}
+    return plain | {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+
+
+def torch_bytes(program: ExportedProgram, bundle: Bundle) -> bytes:
+    """Return the .pt2 file; `metadata.json` inside is what an ONNX file has as metadata."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)  # lines and paths of the source on this machine
+    target = io.BytesIO()
+    torch.export.save(program, target, extra_files={"metadata.json": json.dumps(metadata(bundle))})
+    return target.getvalue()
