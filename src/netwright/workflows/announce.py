@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from netwright.config.recipe import Recipe
 from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
@@ -41,6 +42,7 @@ def announce(
         for notice in found.features.notices:
             console.say(f"         {notice}")
     _say_training(console, plan, state)
+    _say_balance(console, plan.recipe)
     about = f"; about {duration(settled.expected_seconds)}" if settled.expected_seconds is not None else ""
     console.say(f"machine  {plan.machine.describe()}{about}")
     if settled.describe():
@@ -79,6 +81,12 @@ def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
         f"training {_counted(training.epochs, 'epoch')} of {_counted(plan.steps_per_epoch, 'step')}, "
         f"batch {training.batch_size}, {plan.recipe.optimizer.name} lr {lr:g}"
     )
+
+
+def _say_balance(console: Console, recipe: Recipe) -> None:
+    """Say what training as if classes were equally frequent does to the probabilities, see docs/imbalance.md."""
+    if recipe.training.sampling == "balanced" or getattr(recipe.criterion, "class_weights", None) == "balanced":
+        console.say("         all classes count equally, and probabilities will be as if they were equally frequent")
 
 
 def _counted(number: int, word: str) -> str:
