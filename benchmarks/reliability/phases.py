@@ -2,7 +2,9 @@
 
 import mmap
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from time import perf_counter
 from typing import Any
@@ -21,7 +23,7 @@ PLACES = {
     "plots": "netwright.workflows.results:draw_plots",
     "report": "netwright.workflows.report:report_at_the_end",
 }
-NAMES = ("begin", *PLACES)
+NAMES = ("begin", *PLACES, "save")  # the last one is entered by jobs themselves, see `entered`
 _ENTRY = struct.Struct("<Id")  # how often a phase was entered, and the seconds in it
 
 
@@ -56,6 +58,8 @@ class Board:
 
 def note_phases(board: Board) -> None:
     """Let every function of PLACES tell the board when it is entered and left. For a process of one run."""
+    global _board
+    _board = board
     for name, place in PLACES.items():
         module, _, function = place.partition(":")
         home = import_module(module)
@@ -64,14 +68,27 @@ def note_phases(board: Board) -> None:
 
 def _telling(board: Board, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     def told(*arguments: Any, **named: Any) -> Any:
-        before, started = board.phase, perf_counter()
-        count, seconds = board.entry(name)
-        board.put(name, count + 1, seconds)
-        board.phase = name
-        try:
+        with entered(name):
             return plain(*arguments, **named)
-        finally:
-            board.put(name, count + 1, seconds + perf_counter() - started)
-            board.phase = before
 
     return told
+
+
+@contextmanager
+def entered(name: str) -> Iterator[None]:
+    """Tell the board of this process that a phase is entered, and that it is left.
+
+    Another thread than the main one is shown while it lasts: it writes checkpoints beside the training."""
+    board, started = _board, perf_counter()
+    count, seconds = board.entry(name)
+    board.put(name, count + 1, seconds)
+    beside = threading.current_thread() is not threading.main_thread()
+    before, board.phase = board.phase, name
+    try:
+        yield
+    finally:
+        board.put(name, count + 1, seconds + perf_counter() - started)
+        board.phase = "train" if beside else before
+
+
+_board = Board()

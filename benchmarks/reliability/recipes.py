@@ -1,0 +1,64 @@
+"""The runs that are killed: small, quick, and with everything in them that a resumed run could get wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+TRAINING: dict[str, Any] = {"epochs": 4, "batch_size": 32, "checkpoint_seconds": 0.05, "seed": 3}
+RUNTIME = {"device": "cpu", "threads": 1}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "mlp": {
+        "data": {"source": "digits"},
+        "model": {"name": "mlp", "hidden_sizes": [64, 32], "dropout": 0.1},
+        "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+        "lr_scheduler": {"name": "cosine", "warmup_steps": 20},
+        "training": TRAINING | {"eval_every_steps": 15, "patience": 3},
+    },
+    "cnn": {
+        "data": {"source": "pictures"},
+        "augmentation": [
+            {"name": "random_resized_crop", "scale": [0.5, 1.0]},
+            {"name": "horizontal_flip"},
+            {"name": "cutout", "size": 4},
+        ],
+        "model": {"name": "cnn", "channels": [8, 16], "batch_norm": True, "dropout": 0.3},
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "lr_scheduler": {"name": "one_cycle"},
+        "training": TRAINING | {"accumulation_steps": 2, "averaging": "ema", "clip_norm": 1.0},
+    },
+    "plateau": {
+        "data": {"source": "digits"},
+        "model": {"name": "cnn", "channels": [4, 8], "batch_norm": True},
+        "optimizer": {"name": "muon"},
+        "lr_scheduler": {"name": "plateau", "patience": 0, "factor": 0.5, "threshold": 0.5},
+        "training": TRAINING | {"averaging": "lookahead"},
+    },
+}
+
+
+def write_recipes(folder: Path) -> dict[str, Path]:
+    """Write the recipes and the pictures that one of them is trained on; return the recipes' files by name."""
+    write_pictures(folder / "pictures")
+    paths = {}
+    for name, mapping in RECIPES.items():
+        data = dict(mapping["data"])
+        if data["source"] == "pictures":
+            data["source"] = str(folder / "pictures")
+        paths[name] = folder / f"{name}.yaml"
+        paths[name].write_text(yaml.safe_dump(mapping | {"data": data, "runtime": RUNTIME}), encoding="utf-8")
+    return paths
+
+
+def write_pictures(folder: Path, num_images: int = 400) -> None:
+    """Write some digits as PNG files of 16 × 16 in class folders."""
+    images, targets = load_digits(return_X_y=True)
+    for number, (image, target) in enumerate(zip(images[:num_images], targets, strict=False)):
+        place = folder / f"digit {target}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = (image.reshape(8, 8) * 15.9).astype(np.uint8)
+        Image.fromarray(pixels).resize((16, 16), Image.Resampling.BILINEAR).save(place / f"{number}.png")
