@@ -2,9 +2,9 @@
 
     python -m benchmarks.reliability.kills [--kills 200] [--fresh 20] [--seed N]
 
-A kill falls into a phase drawn at random (imports, decoding, the leak gate, …, writing the report), into one of the times
-that the phase is entered, at a random point of it. `--fresh` of the kills hit processes started as a user starts them, at
-any moment from their first instruction; the others hit forks of a process that has imported everything."""
+A kill falls into a phase drawn at random (imports, decoding, the leak gate, …, writing the report), into one of the
+times that the phase is entered, at a random point of it. `--fresh` of the kills hit processes started as a user starts
+them, at any moment from their first instruction; the others hit forks of a process that has imported everything."""
 
 import argparse
 import os
@@ -80,7 +80,9 @@ class Killer:
         if not done:
             ended = self._sitting(run)
             if ended.code != 0:
-                tally.differences.append(f"{self._name}, killed in {moments}: exit code {ended.code}: {ended.said[-500:]}")
+                tally.differences.append(
+                    f"{self._name}, killed in {moments}: exit code {ended.code}: {ended.said[-500:]}"
+                )
         tally.runs += 1
         found = compare_runs(self._plain, run)
         tally.equal += not found
@@ -151,7 +153,9 @@ def measure(kills: int, fresh: int, seed: int, scratch: Path) -> dict[str, Any]:
         "kills": tally.number,
         "runs": tally.runs,
         "equal": tally.equal,
-        "by_recipe": {name: sum(c for key, c in tally.kills.items() if key.startswith(name)) for name in write_recipes(scratch)},
+        "by_recipe": {
+            name: sum(c for key, c in tally.kills.items() if key.startswith(name)) for name in write_recipes(scratch)
+        },
         "by_phase": dict(sorted(by_phase.items())),
         "differences": tally.differences,
         "seed": seed,

@@ -16,7 +16,7 @@ PLACES = {
     "build": "netwright.workflows.sitting:build_state",
     "settle": "netwright.workflows.sitting:settle",
     "train": "netwright.workflows.sitting:fit",
-    "checkpoint": "netwright.training.clock:save_checkpoint",
+    "checkpoint": "netwright.training.saver:write_checkpoint",
     "validate": "netwright.training.fit:validate",
     "results": "netwright.workflows.sitting:write_results",
     "bundle": "netwright.workflows.results:save_bundle",

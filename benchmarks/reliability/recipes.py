@@ -25,18 +25,19 @@ RECIPES: dict[str, dict[str, Any]] = {
             {"name": "random_resized_crop", "scale": [0.5, 1.0]},
             {"name": "horizontal_flip"},
             {"name": "cutout", "size": 4},
+            {"name": "mixup"},
         ],
         "model": {"name": "cnn", "channels": [8, 16], "batch_norm": True, "dropout": 0.3},
         "optimizer": {"name": "adam", "lr": 0.01},
         "lr_scheduler": {"name": "one_cycle"},
         "training": TRAINING | {"accumulation_steps": 2, "averaging": "ema", "clip_norm": 1.0},
     },
-    "plateau": {
-        "data": {"source": "digits"},
-        "model": {"name": "cnn", "channels": [4, 8], "batch_norm": True},
-        "optimizer": {"name": "muon"},
+    "frozen": {
+        "data": {"source": "pictures"},
+        "model": {"name": "cnn", "channels": [8, 16], "batch_norm": True, "dropout": 0.2},
+        "optimizer": {"name": "adamw", "lr": 0.01},
         "lr_scheduler": {"name": "plateau", "patience": 0, "factor": 0.5, "threshold": 0.5},
-        "training": TRAINING | {"averaging": "lookahead"},
+        "training": TRAINING | {"freeze": "backbone"},
     },
 }
 

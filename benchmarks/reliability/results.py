@@ -1,4 +1,4 @@
-"""Where the figures go: printed, and kept as benchmarks/results/reliability-NAME.json with date, machine and command."""
+"""Where the figures go: printed, and kept as benchmarks/results/reliability-NAME.json with date and command."""
 
 import json
 import platform
@@ -17,7 +17,8 @@ def keep(name: str, figures: dict[str, Any], *, passed: bool) -> int:
         "date": datetime.now(UTC).date().isoformat(),
         "command": f"python -m benchmarks.reliability.{name} {' '.join(sys.argv[1:])}".strip(),
         "machine": f"{processor_name()}, {platform.system()} {platform.release().partition('-')[0]}",
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in ("torch", "numpy")},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "numpy")},
     }
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)

@@ -31,7 +31,10 @@ def set_step(state: TrainingState, step: int) -> None:
     with torch.no_grad():
         for parameter in state.model.parameters():
             parameter.fill_(step)
-            moments = {"exp_avg": torch.full_like(parameter, step + 0.5), "exp_avg_sq": torch.full_like(parameter, step + 0.75)}
+            moments = {
+                "exp_avg": torch.full_like(parameter, step + 0.5),
+                "exp_avg_sq": torch.full_like(parameter, step + 0.75),
+            }
             state.optimizer.state[parameter] = {"step": torch.tensor(float(step)), **moments}
 
 
@@ -42,7 +45,9 @@ def is_of_step(state: TrainingState, step: int) -> bool:
     for moments in state.optimizer.state.values():
         numbers += [(moments["step"], step), (moments["exp_avg"], step + 0.5), (moments["exp_avg_sq"], step + 0.75)]
     whole = len(numbers) == len(state.model.state_dict()) * 5
-    right = state.progress == Progress(step=step, batch=step) and state.history == [{"epoch": 1, "train_loss": step / 3}]
+    right = state.progress == Progress(step=step, batch=step) and state.history == [
+        {"epoch": 1, "train_loss": step / 3}
+    ]
     return whole and right and all(bool((value == number).all()) for value, number in numbers)
 
 
