@@ -31,7 +31,7 @@ JOB = "benchmarks.reliability.reading:use_run"
 RECIPE: dict[str, Any] = {
     "data": {"source": "set.npz"},
     "model": {"name": "mlp", "hidden_sizes": [8]},
-    "training": {"epochs": 3, "batch_size": 30, "checkpoint_seconds": 0, "seed": 1},
+    "training": {"epochs": 6, "batch_size": 30, "checkpoint_seconds": 0, "seed": 1},
     "runtime": {"device": "cpu", "threads": 1},
 }
 FINISHED = ("show", "compare", "predict", "evaluate", "resume")
@@ -64,7 +64,7 @@ class Damage:
         self._server, self._scratch = server, scratch
         self._copy, self.outcomes, self.failures = scratch / "copy", Counter[str](), list[str]()
         _write_data(scratch)
-        finished, killed = self._train("finished", None), self._train("killed", Kill("checkpoint", 4, 0.001))
+        finished, killed = self._train("finished", None), self._train("killed", Kill("validate", 5))
         shutil.copytree(finished, scratch / "other")
         self.subjects = [Subject(finished, FINISHED), Subject(killed, KILLED)]
         for subject in self.subjects:
@@ -75,10 +75,13 @@ class Damage:
             shutil.copytree(self._copy, subject.resumed)
 
     def _train(self, name: str, kill: Kill | None) -> Path:
-        words = ["train", self._scratch / "recipe.yaml", "--out", self._scratch / name, "--quiet"]
-        ended = self._server.command(*words, kill=kill, plots=kill is None)
-        assert ended.killed if kill else not ended.code, ended.said
-        return self._scratch / name
+        run = self._scratch / name
+        while not (run / "checkpoints" / "previous" / "manifest.json").exists():  # a kill can come before the second
+            shutil.rmtree(run, ignore_errors=True)
+            words = ["train", self._scratch / "recipe.yaml", "--out", run, "--quiet"]
+            ended = self._server.command(*words, kill=kill, plots=kill is None)
+            assert ended.killed if kill else not ended.code, ended.said
+        return run
 
     def _use(self, subject: Subject, verbs: tuple[str, ...] | list[str], spoil: Any = None) -> dict[str, Any]:
         """Copy the run, spoil the copy, run the verbs on it; each has a copy of its own, for some write."""

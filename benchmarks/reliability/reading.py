@@ -16,7 +16,7 @@ WORDS = {
     "compare": ("runs", "compare", "{run}", "{other}", "--split", "val", "--json"),
     "predict": ("predict", "{run}", "{image}", "--json"),
     "evaluate": ("evaluate", "{run}", "--json"),
-    "resume": ("resume", "{run}", "--epochs", "4", "--json", "--quiet"),
+    "resume": ("resume", "{run}", "--epochs", "8", "--json", "--quiet"),
 }
 
 
