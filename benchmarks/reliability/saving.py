@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from benchmarks.reliability.phases import entered
-from netwright.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from netwright.runs.checkpoints import has_checkpoint
+from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from netwright.training.state import Progress, Sums, TrainingState
 
 COPIES = 4  # of every number: weights, best weights, two moments of Adam
