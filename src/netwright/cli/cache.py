@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options
-from netwright.cli.text import print_json, size, table, work
+from netwright.cli.text import print_json, say, size, table, work
 
 
 @click.command("cache", short_help="List, limit or clear the decoded images that later runs use again.")
@@ -32,7 +32,7 @@ def command(clearing: bool, limit: str | None, entry: str | None, as_json: bool,
             set_limit(limit)
         cleared = clear_cache(entry) if clearing else None
         found = list_cache()
-    print_json(found | (cleared or {})) if as_json else click.echo(_report(found, cleared))
+    print_json(found | (cleared or {})) if as_json else say(_report(found, cleared))
 
 
 def _report(found: Mapping[str, Any], cleared: Mapping[str, Any] | None) -> str:

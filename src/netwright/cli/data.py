@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, recipe_options, settings_of
-from netwright.cli.text import print_json, table, work
+from netwright.cli.text import print_json, say, table, work
 
 MOST_CLASSES = 30
 MOST_SIZES = 4
@@ -53,6 +53,8 @@ def command(
     if augmented and not found["augmentation"]:
         click.echo("the recipe has no augmentation, so all views are alike; add some with --augmentation", err=True)
     print_json(found) if as_json else click.echo(report(found, _command(source, given, assignments)))
+        found = explore(source, settings_of(given, assignments), plot=grid)
+    print_json(found) if as_json else say(report(found, _command(source, given)))
 
 
 def _command(source: str, given: Mapping[str, str | None], assignments: Sequence[str]) -> str:

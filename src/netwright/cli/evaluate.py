@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import accuracy, number, percent, print_json, table, with_interval, work
+from netwright.cli.text import accuracy, number, percent, print_json, say, table, with_interval, work
 from netwright.cli.train import has_test_split
 
 MOST_CLASSES = 30
@@ -32,7 +32,7 @@ def command(
     remember_run(run)
     with work(as_json):
         result = evaluate(run, split=split, data=data, data_root=data_root, shifts=shifts)
-    print_json(result) if as_json else click.echo(report(result, data))
+    print_json(result) if as_json else say(report(result, data))
 
 
 def report(result: Mapping[str, Any], data: str | None = None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from netwright.cli.text import say
 from netwright.errors import NetwrightError, did_you_mean
 
 VERSION: str = sys.modules["netwright"].__version__  # the package is loaded whenever a part of it is
@@ -54,7 +55,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _say(message: str, exit_code: int) -> int:
-    click.echo(message, err=True)
+    say(message, err=True)
     return exit_code
 
 

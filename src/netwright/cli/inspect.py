@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import percent, print_json, table, work
+from netwright.cli.text import percent, print_json, say, table, work
 
 
 @click.command("inspect", short_help="Look inside a network: its layers, Grad-CAM, filters, feature maps.")
@@ -48,7 +48,7 @@ def command(
         parts.append(_images(result))
     parts += [_pictures(result["pictures"])] if "pictures" in result else []
     parts += [] if quiet or paths else [f"next: netwright inspect {run} IMAGE…   # where it looks"]
-    click.echo("\n\n".join(parts))
+    say("\n\n".join(parts))
 
 
 def _layers(summary: Mapping[str, Any]) -> str:

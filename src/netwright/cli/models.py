@@ -4,7 +4,7 @@ import click
 
 from netwright.cli.options import output_options
 from netwright.cli.parts import parts_text
-from netwright.cli.text import columns, indented, print_json, work
+from netwright.cli.text import columns, indented, print_json, say, work
 
 
 @click.command("models", short_help="List the networks with their arguments and defaults.")
@@ -18,7 +18,7 @@ def command(as_json: bool, quiet: bool) -> None:
     if as_json:
         print_json({"models": parts, "torchvision": names})
         return
-    click.echo(parts_text(parts))
-    click.echo("\nfrom torchvision, without pretrained weights (arguments: --set model.arguments.NAME=VALUE)")
-    click.echo(indented(columns(names, 98)))
-    click.echo("\nnext: netwright train mnist --model mlp --set model.hidden_sizes=[200,100]")
+    say(parts_text(parts))
+    say("\nfrom torchvision, without pretrained weights (arguments: --set model.arguments.NAME=VALUE)")
+    say(indented(columns(names, 98)))
+    say("\nnext: netwright train mnist --model mlp --set model.hidden_sizes=[200,100]")

@@ -4,7 +4,7 @@ import click
 
 from netwright.cli.options import output_options
 from netwright.cli.parts import parts_text
-from netwright.cli.text import indented, print_json
+from netwright.cli.text import indented, print_json, say
 
 KINDS = {"optimizers": "optimizer", "criteria": "criterion", "lr_schedulers": "lr_scheduler"}
 
@@ -20,5 +20,5 @@ def command(as_json: bool, quiet: bool) -> None:
         print_json(parts)
         return
     for title, kind in KINDS.items():
-        click.echo(f"{title} (recipe section: {kind})\n\n{indented(parts_text(parts[title]))}\n")
-    click.echo("next: netwright train --optimizer sgd --lr 0.1 --set optimizer.momentum=0.9 --lr-scheduler cosine")
+        say(f"{title} (recipe section: {kind})\n\n{indented(parts_text(parts[title]))}\n")
+    say("next: netwright train --optimizer sgd --lr 0.1 --set optimizer.momentum=0.9 --lr-scheduler cosine")

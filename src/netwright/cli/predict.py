@@ -9,6 +9,7 @@ import click
 
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import duration, percent, print_json, table, work
+from netwright.cli.text import percent, print_json, say, table, work
 
 BAD_INPUT = 2
 
@@ -79,6 +80,9 @@ def _print(
             click.echo(line, nl=False)
     else:
         click.echo(_table(predictions, top or 1))
+        say(_csv(predictions), nl=False)
+    else:
+        say(_table(predictions, top))
     _tell(predictions, plot, quiet, machine)
     if predictions and all("error" in prediction for prediction in predictions):
         click.get_current_context().exit(BAD_INPUT)
@@ -145,6 +149,6 @@ def _tell(predictions: Sequence[Mapping[str, Any]], plot: Path | None, quiet: bo
     """Say what is not in the table: how many images could not be read, where the picture is."""
     num_bad = sum("error" in prediction for prediction in predictions)
     if num_bad:
-        click.echo(f"{num_bad} of {len(predictions)} images could not be read", err=True)
+        say(f"{num_bad} of {len(predictions)} images could not be read", err=True)
     if plot is not None and not quiet:
-        click.echo(f"picture: {plot}", err=machine)
+        say(f"picture: {plot}", err=machine)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import print_json, size, work
+from netwright.cli.text import print_json, say, size, work
 
 
 @click.command("report", short_help="Write all that is known of a run as one HTML file.")
@@ -28,6 +28,6 @@ def command(run: str, out: Path | None, open_it: bool, as_json: bool, quiet: boo
     if as_json:
         print_json({"run": run, "report": str(path), "bytes": path.stat().st_size})
     else:
-        click.echo(f"report: {path} ({size(path.stat().st_size)})")
+        say(f"report: {path} ({size(path.stat().st_size)})")
     if open_it:
         webbrowser.open(path.resolve().as_uri())

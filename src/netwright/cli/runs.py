@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options
-from netwright.cli.text import accuracy, duration, number, percent, print_json, table
+from netwright.cli.text import accuracy, duration, number, percent, print_json, say, table
 from netwright.cli.verbs import Verbs
 
 SPLITS = ("val", "test")
@@ -27,7 +27,7 @@ def command(ctx: click.Context, folder: Path, as_json: bool, quiet: bool) -> Non
     from netwright.workflows.runs import list_runs
 
     rows = list_runs(folder)
-    print_json({"runs": rows}) if as_json else click.echo(_list(rows, folder))
+    print_json({"runs": rows}) if as_json else say(_list(rows, folder))
 
 
 @command.command("show", short_help="Show one run: recipe, epochs, what it reached.")
@@ -38,7 +38,7 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
     from netwright.workflows.runs import show_run
 
     shown = show_run(run)
-    print_json(shown) if as_json else click.echo(_show(shown))
+    print_json(shown) if as_json else say(_show(shown))
 
 
 @command.command("compare", short_help="Compare two runs: recipes and results.")
@@ -55,7 +55,7 @@ def compare(first: str, second: str, split: str | None, as_json: bool, quiet: bo
     from netwright.workflows.compare import compare_runs
 
     compared = compare_runs(first, second, split=split)
-    print_json(compared) if as_json else click.echo(_compare(compared))
+    print_json(compared) if as_json else say(_compare(compared))
 
 
 def _list(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:

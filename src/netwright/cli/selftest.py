@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options
-from netwright.cli.text import duration, print_json, work
+from netwright.cli.text import duration, print_json, say, work
 from netwright.errors import WorkFailed
 
 
@@ -32,7 +32,7 @@ def command(quick: bool, seed: int | None, folder: Path | None, as_json: bool, q
 
     with work(as_json):
         result = selftest(seed=seed, quick=quick, folder=folder, console=Console(quiet=quiet, json=as_json))
-    print_json(result) if as_json else click.echo(_report(result))
+    print_json(result) if as_json else say(_report(result))
     if not result["passed"]:
         seed = result["seed"]
         raise WorkFailed(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from netwright.workflows.duration import duration as words
+from netwright.workflows.printable import printable
 
 
 @contextlib.contextmanager
@@ -19,9 +20,17 @@ def work(as_json: bool) -> Iterator[None]:
         yield
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text; what in a name could move a terminal's cursor is shown escaped."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line; NaN and infinities, which JSON has not, become null."""
-    click.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    click.echo(text)
 
 
 def _finite(value: Any) -> Any:
@@ -52,8 +61,7 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), right: S
 
 def _cell(value: object) -> str:
     """A value as text; what could move a terminal's cursor (a file's name may hold anything) is shown escaped."""
-    text = "-" if value is None else str(value)
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return "-" if value is None else printable(str(value)).replace("\n", "\\n")
 
 
 def columns(names: Sequence[str], width: int = 100) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
-from netwright.cli.text import accuracy, duration, number, percent, print_json, table, work
+from netwright.cli.text import accuracy, duration, number, percent, print_json, say, table, work
 
 INTERRUPTED = 5
 
@@ -46,7 +46,7 @@ def command(
 
     recipe = plan_recipe(data, settings_of(given, assignments))
     if dry_run:
-        print_json(recipe.to_mapping()) if as_json else click.echo(recipe_text(recipe), nl=False)
+        print_json(recipe.to_mapping()) if as_json else say(recipe_text(recipe), nl=False)
         return
     from netwright.workflows.console import Console
     from netwright.workflows.train import train_recipe
@@ -87,7 +87,7 @@ def finish(run: Any, result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
     elif not run.interrupted:
-        click.echo(summary(result, has_test_split(run.path)))
+        say(summary(result, has_test_split(run.path)))
     if run.interrupted:  # the workflow has said so, and how to go on
         click.get_current_context().exit(INTERRUPTED)
 
@@ -100,11 +100,11 @@ def diagnosis(found: Mapping[str, Any]) -> str:
 def finish_series(series: dict[str, Any], as_json: bool) -> None:
     """Print what a series came to; exits with 5 when it was interrupted."""
     if series["interrupted"]:
-        click.echo(f"to go on: the same command with --out {series['series']}", err=True)
+        say(f"to go on: the same command with --out {series['series']}", err=True)
     if as_json:
         print_json(series)
     elif not series["interrupted"]:
-        click.echo(series_summary(series))
+        say(series_summary(series))
     if series["interrupted"]:
         click.get_current_context().exit(INTERRUPTED)
 

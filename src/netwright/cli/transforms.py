@@ -4,7 +4,7 @@ import click
 
 from netwright.cli.options import output_options
 from netwright.cli.parts import parts_text
-from netwright.cli.text import print_json
+from netwright.cli.text import print_json, say
 
 
 @click.command("transforms", short_help="List the random transforms (augmentations) with their arguments.")
@@ -21,5 +21,5 @@ def command(as_json: bool, quiet: bool) -> None:
     if as_json:
         print_json({"transforms": parts})
         return
-    click.echo(parts_text(parts))
-    click.echo("\nnext: netwright train cifar10 --set 'augmentation=[{name: random_crop}, {name: horizontal_flip}]'")
+    say(parts_text(parts))
+    say("\nnext: netwright train cifar10 --set 'augmentation=[{name: random_crop}, {name: horizontal_flip}]'")

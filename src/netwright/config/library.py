@@ -27,6 +27,9 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
         raise RecipeError(f"the recipe {path}{place} can't be read: {problem}; mend that line") from None
+    except (RecursionError, ValueError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise RecipeError(f"the recipe {path} can't be read: {reason}; give a YAML file, see docs/recipe.md") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

@@ -155,7 +155,7 @@ def read_manifest(path: Path, labelled: LabelledData) -> dict[str, Rows]:
         raise DataError(
             f"`split.manifest` {path} can't be read ({error.strerror}); expected a run's split.json"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(f"`split.manifest` {path} is not a manifest; expected a run's split.json") from None
     if wrong:
         raise DataError(f"`split.manifest` {path} is damaged ({wrong}); restore it from a copy")

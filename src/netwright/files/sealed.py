@@ -64,7 +64,7 @@ def open_sealed(content: bytes, name: str | Path, advice: str) -> dict[str, Any]
     try:
         value = json.loads(content.decode("utf-8", "surrogateescape"))
         wrong = broken_seal(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of what is nested too deep
         value, wrong = {}, "not JSON"
     if wrong or not isinstance(value, dict):
         raise InputError(f"{name} is damaged ({wrong or 'no mapping'}); {advice}")
@@ -83,5 +83,8 @@ def read_line(line: str) -> dict[str, Any]:
     found = _LINE.fullmatch(line)
     if found is None or sha256_bytes(found[1].encode("utf-8", "surrogateescape"))[:16] != found[2]:
         raise ValueError("it does not match its seal")
-    value: dict[str, Any] = json.loads(found[1] + "}")
+    try:
+        value: dict[str, Any] = json.loads(found[1] + "}")
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     return value

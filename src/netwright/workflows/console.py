@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from netwright.workflows.duration import duration
+from netwright.workflows.printable import printable
 
 
 class Console:
@@ -27,13 +28,13 @@ class Console:
         self._keep(text)
         if not self.quiet:
             self._close()
-            print(text, file=self.stream, flush=True)
+            print(printable(text), file=self.stream, flush=True)
 
     def warn(self, text: str) -> None:
         """Print what the user should know even when quiet."""
         self._keep(text)
         self._close()
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def step(self, epoch: int, epochs: int, done: int, total: int, num_samples: int) -> None:
         """Move the bar, where standard error is a terminal."""
@@ -79,7 +80,7 @@ class Console:
         if self.log is not None and text:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             with self.log.open("a", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(f"{now} {text}\n")
+                file.write(f"{now} {printable(text)}\n")
 
     def _close(self) -> None:
         if self._bar is not None:
