@@ -56,7 +56,7 @@ def command(
             recipe, name=plan_name(data), lowest=lowest, highest=highest, num_steps=num_steps, plot=plot, say=say
         )
     found["command"] = train_command(data, given, assignments, found)
-    print_json(found) if as_json else click.echo(report(found))
+    print_json(found) if as_json else say(report(found))
 
 
 def train_command(

@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import duration, percent, print_json, table, work
-from netwright.cli.text import percent, print_json, say, table, work
+from netwright.cli.text import duration, percent, print_json, say, table, work
 
 BAD_INPUT = 2
 
@@ -77,12 +76,9 @@ def _print(
         print_json(answer)
     elif layout == "csv":
         for line in csv_lines(predictions, options["top"]):
-            click.echo(line, nl=False)
+            say(line, nl=False)
     else:
-        click.echo(_table(predictions, top or 1))
-        say(_csv(predictions), nl=False)
-    else:
-        say(_table(predictions, top))
+        say(_table(predictions, top or 1))
     _tell(predictions, plot, quiet, machine)
     if predictions and all("error" in prediction for prediction in predictions):
         click.get_current_context().exit(BAD_INPUT)
@@ -115,9 +111,9 @@ def _write(
     elif not quiet:
         before = f" ({done['num_already_done']:,} of them before)" if done["num_already_done"] else ""
         rate = f", {done['images_per_second']:,.0f} a second" if done["images_per_second"] else ""
-        click.echo(f"{done['num_images']:,} images{before} in {duration(done['seconds'])}{rate}: {out}")
+        say(f"{done['num_images']:,} images{before} in {duration(done['seconds'])}{rate}: {out}")
     if done["num_errors"]:
-        click.echo(f"{done['num_errors']:,} of {done['num_images']:,} images could not be read: see `error`", err=True)
+        say(f"{done['num_errors']:,} of {done['num_images']:,} images could not be read: see `error`", err=True)
     if done["num_errors"] == done["num_images"]:
         click.get_current_context().exit(BAD_INPUT)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
 
-import netwright
 from netwright.errors import MachineError, WorkFailed
 from netwright.runs.folder import RunFolder
 
@@ -40,7 +39,7 @@ class Processes:
     def __init__(self, scratch: Path, epochs: int) -> None:
         self._scratch, self._epochs = scratch, epochs
         self._started = 0.0
-        source = str(Path(netwright.__file__).parents[1])
+        source = str(Path(__file__).parents[2])
         path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
         kept = {f"XDG_{name}_HOME": str(scratch / name.lower()) for name in ("CACHE", "STATE", "DATA", "CONFIG")}
         self._environment = os.environ | kept | {"PYTHONPATH": path}
