@@ -1,6 +1,7 @@
 """How the source is written: names of files, their size, and the words of the vocabulary."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +87,12 @@ def test_the_reader_of_words_sees() -> None:
     assert wrong_words(Path("training/fit.py"), batch) == ["x", "y", "labels", "process_batch"]
     assert wrong_words(Path("training/fit.py"), forward) == ["x"]
     assert not wrong_words(Path("models/cnn.py"), forward)
+
+
+def test_the_command_line_prints_through_one_filter() -> None:
+    """`cli.text.say`: names of files and classes may hold what moves a terminal's cursor."""
+    cli = [path for path in PATHS if path.parent.name == "cli"]
+    printing = {
+        path.name for path in cli if re.search(r"click\.s?echo\(|(?<!\w)print\(", path.read_text(encoding="utf-8"))
+    }
+    assert printing == {"text.py"}

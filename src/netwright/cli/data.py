@@ -51,10 +51,8 @@ def command(
         plot = grid or (Path(AUGMENTED) if augmented else None)
         found = explore(source, settings_of(given, assignments), plot=plot, augmented=augmented)
     if augmented and not found["augmentation"]:
-        click.echo("the recipe has no augmentation, so all views are alike; add some with --augmentation", err=True)
-    print_json(found) if as_json else click.echo(report(found, _command(source, given, assignments)))
-        found = explore(source, settings_of(given, assignments), plot=grid)
-    print_json(found) if as_json else say(report(found, _command(source, given)))
+        say("the recipe has no augmentation, so all views are alike; add some with --augmentation", err=True)
+    print_json(found) if as_json else say(report(found, _command(source, given, assignments)))
 
 
 def _command(source: str, given: Mapping[str, str | None], assignments: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import percent, print_json, size, with_interval, work
+from netwright.cli.text import percent, print_json, say, size, with_interval, work
 
 
 @click.command("export", short_help="Write a run as ONNX, torch.export or one zip file, compared first.")
@@ -42,9 +42,9 @@ def command(run: str, layout: Any, out: Path | None, int8: bool, golden: Any, as
     if as_json:
         print_json(result)
         return
-    click.echo(_text(result))
+    say(_text(result))
     if not quiet and result["format"] == "bundle":
-        click.echo(f"\nnext: netwright predict {result['file']} IMAGE…")
+        say(f"\nnext: netwright predict {result['file']} IMAGE…")
 
 
 def _text(result: Mapping[str, Any]) -> str:

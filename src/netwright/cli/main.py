@@ -23,7 +23,7 @@ VERBS = {
     "runs": "List runs, show one, compare two.",
     "data": "Look at a data set before training on it.",
     "lr-find": "Find a learning rate to train with.",
-    "selftest": "Kill and resume a short run here: is the result the same, bit for bit?",
+    "selftest": "Kill and resume a short run here; compare bit for bit.",
     "cache": "List, limit or clear the decoded images that later runs use again.",
     "models": "List the networks with their arguments and defaults.",
     "transforms": "List the random transforms (augmentations) with their arguments.",
