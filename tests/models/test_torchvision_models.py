@@ -30,17 +30,6 @@ def built(name: str, channels: int = 3, image_size: tuple[int, int] | None = Non
     return build_model(model, in_channels=channels, image_size=size, num_outputs=7, output="logits")
 
 
-@pytest.fixture
-def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Move every parameter to the meta device at birth (torch.device("meta") alone does not do for RegNet)."""
-    register = nn.Module.register_parameter
-
-    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        register(module, name, None if parameter is None else nn.Parameter(parameter.to("meta")))
-
-    monkeypatch.setattr(nn.Module, "register_parameter", on_meta)
-
-
 @pytest.mark.usefixtures("without_memory")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_architecture_builds_and_is_cut_before_its_head(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,9 @@ SHORT_NAMES = {
     "head_solver": "training.head_solver",
 }
 
+# what another name for a part leaves as it is: every network can begin with published weights and have another head
+_KEPT = {"model": ("weights", "head")}
+
 
 def parse_setting(text: str) -> tuple[str, Any]:
     """Split `path=value`, the value read as YAML. Raises RecipeError when it is not of that form."""
@@ -74,7 +77,8 @@ def read_scalar(text: str) -> Any:
 def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return a copy of a recipe's mapping with dotted paths set; later settings win.
 
-    Another name for a part (`optimizer.name`) drops the arguments of the old one. Raises RecipeError for an unknown
+    Another name for a part (`optimizer.name`) drops the arguments of the old one; weights and head of a network stay.
+    Raises RecipeError for an unknown
     section; unknown fields are found when the recipe is built."""
     result: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in mapping.items()
@@ -101,7 +105,7 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
         if not isinstance(old, Mapping):
             raise RecipeError(f"`{section}` is a list; set it as a whole, such as --set '{section}=[{{name: …}}]'")
         if field == "name" and old.get("name", value) != value:
-            old = {}
+            old = {key: old[key] for key in _KEPT.get(section, ()) if key in old}
         result[section] = {**old, **_nested(field, value, old, section)}
     return _with_names(result)
 
@@ -112,6 +116,7 @@ def _nested(field: str, value: Any, old: Mapping[str, Any], where: str) -> dict[
     if not rest:
         return {head: value}
     inner = {} if old.get(head) is None else old[head]
+    inner = {"name": inner} if (where, head) == ("model", "head") and isinstance(inner, str) else inner
     if not isinstance(inner, Mapping):
         raise RecipeError(f"`{where}.{head}` is {inner!r} and has no fields; set it as a whole, `{where}.{head}=…`")
     return {head: {**inner, **_nested(rest, value, inner, f"{where}.{head}")}}

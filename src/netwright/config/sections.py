@@ -77,20 +77,21 @@ class Split(Section, frozen=True, kw_only=True):
 class Transform(Section, frozen=True, kw_only=True):
     """Image -> tensor, the same in training, evaluation and serving.
 
-    `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own),
-    `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]. `resize` is the short side in pixels that files get
+    `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own,
+    else ImageNet's), `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]; null is `weights` where the network
+    begins with pretrained ones that have some, and else `computed`. `resize` is the short side in pixels that files get
     before `image_size` is cut from the centre (null: 1.15 × image_size; whole pictures, under random_resized_crop, are
     kept larger, and cut so in evaluation); `background` is the gray level under transparent pixels. `views` is
     test-time augmentation: the outputs for the image, its mirror image (and both shifted by a pixel along each
     diagonal) are averaged."""
 
-    normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] = "computed"
+    normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] | None = None
     resize: Count | None = None
     background: Annotated[int, Meta(ge=0, le=255)] = 255
     views: Literal["none", "mirror", "mirror_shift"] = "none"
 
     def check(self, where: str) -> None:
-        if isinstance(self.normalize, str):
+        if self.normalize is None or isinstance(self.normalize, str):
             return
         if len(self.normalize) != 2:
             raise RecipeError(f"`{where}.normalize` is {list(self.normalize)}; expected a word or [mean, std]")

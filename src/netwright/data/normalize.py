@@ -22,7 +22,7 @@ def choose_normalization(
         return (0.0,) * channels, (1.0,) * channels, None
     if wanted == "weights":
         return _per_channel(IMAGENET_MEAN, channels, "weights"), _per_channel(IMAGENET_STD, channels, "weights"), None
-    if not isinstance(wanted, str):
+    if wanted is not None and not isinstance(wanted, str):
         given = [_per_channel(value, channels, f"{list(wanted)}") for value in wanted]
         return given[0], given[1], None
     if store.items is not None:

@@ -42,8 +42,7 @@ def find_head(network: nn.Module) -> HeadPlace:
     Raises RecipeError when there is none to be found."""
     for path, module in network.named_modules():
         if isinstance(module, HeadLayers):
-            parent, _, name = path.rpartition(".")
-            return HeadPlace(parent, (name,))
+            return _with_what_follows(network, path)
     if isinstance(network, nn.Sequential):
         return _tail(network, "", network)
     declared = getattr(network, "default_cfg", None) or {}
@@ -138,6 +137,15 @@ def _tail(sequential: nn.Sequential, parent: str, network: nn.Module) -> HeadPla
     while start and isinstance(children[start - 1][1], _PASSES_ON):
         start -= 1
     return HeadPlace(parent, tuple(name for name, _ in children[start:]))
+
+
+def _with_what_follows(network: nn.Module, path: str) -> HeadPlace:
+    parent, _, name = path.rpartition(".")
+    around = network.get_submodule(parent)
+    if not isinstance(around, nn.Sequential):
+        return HeadPlace(parent, (name,))
+    names = [name for name, _ in around.named_children()]
+    return HeadPlace(parent, tuple(names[names.index(name) :]))
 
 
 def _keeps_places(network: nn.Module) -> bool:

@@ -14,6 +14,7 @@ from netwright.models.alexnet import build_alexnet
 from netwright.models.cnn import build_cnn
 from netwright.models.mlp import build_linear, build_mlp
 from netwright.models.request import Request
+from netwright.models.timm_models import TIMM, build_timm
 from netwright.models.torchvision_models import architecture_names, build_torchvision, needs_logits
 
 Builder = Callable[[Any, Request], nn.Module]
@@ -61,6 +62,8 @@ def builder_for(model: Model) -> Builder:
         return BUILDERS[type(model)]
     if model.name in _REGISTERED:
         return _build_registered
+    if model.name.startswith(TIMM):
+        return build_timm
     if model.name not in architecture_names():
         built_in = [name for name in MODELS.parts if name != "custom"]
         known = [*built_in, *_REGISTERED, *architecture_names()]

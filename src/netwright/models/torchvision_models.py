@@ -4,17 +4,16 @@ Whether an architecture takes a size is found by trying: the network runs once o
 memory, no arithmetic; 0.02 to 0.5 s), so that a size that is too small ends in a sentence and not inside a layer.
 """
 
-import itertools
 from functools import cache
 from typing import Any
 
-import torch
 from torch import nn
 
 from netwright.config.models import TorchvisionModel
 from netwright.errors import RecipeError
 from netwright.models.input_channels import adapt_input_channels
 from netwright.models.request import Request
+from netwright.models.shapes import output_of
 
 # Worked out from the data, or (aux_logits, transform_input) a second output and a colour shift that we don't use.
 RESERVED = ("num_classes", "weights", "weights_backbone", "image_size", "input_size", "aux_logits", "transform_input")
@@ -103,18 +102,11 @@ def _check_multiple(name: str, request: Request) -> None:
 
 
 def _takes(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> bool:
-    """Try two images of a size, in eval mode, with meta tensors in the place of all weights and buffers."""
-    states = itertools.chain(network.named_parameters(), network.named_buffers())
-    shapes = {name: torch.empty_like(state, device="meta") for name, state in states}
-    images = torch.empty(2, in_channels, *image_size, device="meta")
-    network.eval()
+    """Say whether the network can work on images of a size."""
     try:
-        with torch.no_grad():
-            torch.func.functional_call(network, shapes, (images,))
+        output_of(network, in_channels, image_size)
     except (RuntimeError, ValueError):  # "kernel size can't be greater than actual input", "output size is too small"
         return False
-    finally:
-        network.train()
     return True
 
 

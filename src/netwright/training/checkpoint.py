@@ -140,7 +140,10 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         if not key.startswith("optimizer/"):
             continue
         _, place, name = key.split("/", 2)
-        parameter = parameters[int(place)]
+        parameter = parameters[int(place)] if int(place) < len(parameters) else torch.empty(0)
+        if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+            # torch's fused kernels would read past its end, and the process would die by a signal
+            raise WeightsError("the checkpoint's optimizer is for other parameters; resume with the recipe of the run")
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             # laid out like the parameter (channels_last too): fused updates need both alike
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

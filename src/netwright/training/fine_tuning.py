@@ -7,6 +7,7 @@ run needs it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ def first_epochs(stages: tuple[Stage, ...], training: Training) -> dict[str, int
 
     Raises RecipeError for names of no stage, and where nothing would be trained at first."""
     begins: dict[str, int | None] = {stage.name: 1 for stage in stages}
+    if training.freeze == "none":
+        return begins
     num_frozen = len(stages) - 1
     if training.freeze != "backbone":
         num_frozen = find_stage(stages, training.freeze, "training.freeze") + 1
@@ -40,13 +43,33 @@ def first_epochs(stages: tuple[Stage, ...], training: Training) -> dict[str, int
     return begins
 
 
+@dataclass(frozen=True)
+class TrainedStage:
+    """A stage, how many parameters it has, and the epoch (from 1) in which its training begins; None: it is frozen."""
+
+    name: str
+    num_parameters: int
+    begins: int | None
+
+
+def trained_stages(network: nn.Module, training: Training) -> tuple[TrainedStage, ...]:
+    """Say what is trained of a network, from the input to the head. Raises RecipeError for names of no stage."""
+    stages = stages_of(network)
+    begins = first_epochs(stages, training)
+    counts = dict.fromkeys(begins, 0)
+    for name, parameter in network.named_parameters():
+        counts[next(stage.name for stage in stages if stage.holds(name))] += parameter.numel()
+    return tuple(TrainedStage(name, counts[name], begins[name]) for name in begins)
+
+
 def freeze_for_good(network: nn.Module, training: Training) -> None:
     """Take the gradient from what is never trained, before the optimizer is built."""
     if training.freeze == "none":
         return
     stages = stages_of(network)
     begins = first_epochs(stages, training)
-    never = [stage for stage in stages if (begins[stage.name] or training.epochs + 1) > training.epochs]
+    # not by whether that epoch comes: a run may go on past its end, and the optimizer's parameters are its checkpoint's
+    never = [stage for stage in stages if begins[stage.name] is None]
     for name, parameter in network.named_parameters():
         if any(stage.holds(name) for stage in never):
             parameter.requires_grad_(False)

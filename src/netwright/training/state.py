@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.models.fitting import Fit
 from netwright.runs.history import Record
 
 COUNT_VALUES = 2**16  # right answers are counted when so many outputs have come together: 256 KiB of them
@@ -129,6 +130,7 @@ class TrainingState:
     history: list[Record] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)  # empty until there is one, see training/averaging.py
+    fit: Fit | None = None  # how weights from elsewhere went into the network, where it began with some
 
     def judged(self) -> dict[str, Tensor]:
         """Return the weights that validation judges: the average where there is one, else the network's own."""

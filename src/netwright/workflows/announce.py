@@ -1,6 +1,6 @@
 """The summary before the first step: what will be trained on what, where, and about how long it will take."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -8,7 +8,10 @@ from torch import nn
 from netwright.config.recipe import Recipe
 from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
+from netwright.models.fitting import Fit
+from netwright.models.pretrained import Pretrained
 from netwright.runs.folder import RunFolder
+from netwright.training.fine_tuning import TrainedStage, trained_stages
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.console import Console
@@ -25,6 +28,7 @@ def announce(
     state: TrainingState,
     network: nn.Module,
     found: OnFeatures,
+    pretrained: Pretrained | None = None,
 ) -> None:
     """Say what will be trained on what, where, and about how long it will take."""
     plan = settled.plan
@@ -37,6 +41,9 @@ def announce(
         console.say(f"         {notice}")
     say_leaks(console, prepared.leaks)
     _say_network(console, plan, network)
+    if pretrained is not None and state.fit is not None:
+        _say_weights(console, pretrained, state.fit)
+    _say_stages(console, plan, network)
     if found.features is not None:
         console.say(f"features {found.describe()}")
         for notice in found.features.notices:
@@ -69,6 +76,39 @@ def _say_network(console: Console, plan: Plan, network: nn.Module) -> None:
     name = model.name if model.name != "custom" else type(network).__name__
     share = "" if trained == parameters else f", {trained:,} of them trained"
     console.say(f"network  {name}: {parameters:,} parameters{share}")
+
+
+def _say_weights(console: Console, pretrained: Pretrained, fit: Fit) -> None:
+    console.say(f"weights  {pretrained.title}: {fit.describe()}")
+    for notice in pretrained.notices:
+        console.say(f"         {notice}")
+
+
+def _say_stages(console: Console, plan: Plan, network: nn.Module) -> None:
+    """Say which stages are trained, from which epoch on and with which lr, where not all are alike."""
+    training, factor = plan.recipe.training, plan.recipe.optimizer.stage_lr_factor
+    if training.freeze == "none" and factor == 1:
+        return
+    stages = trained_stages(network, training)
+    for place, run in enumerate(_alike(stages, factor)):
+        first, last = stages[run[0]], stages[run[-1]]
+        name = first.name if first is last else f"{first.name} … {last.name}"
+        number = sum(stages[each].num_parameters for each in run)
+        how = "frozen" if first.begins is None else "trained" if first.begins == 1 else f"from epoch {first.begins}"
+        rate = f", lr × {factor ** (len(stages) - 1 - run[0]):.3g}" if factor != 1 and first.begins is not None else ""
+        console.say(f"{'' if place else 'stages':<8} {name}: {number:,} parameters {how}{rate}")
+
+
+def _alike(stages: Sequence[TrainedStage], factor: float) -> list[list[int]]:
+    """Put stages that follow each other and are treated alike together, by their places."""
+    runs: list[list[int]] = []
+    for place, stage in enumerate(stages):
+        begins = stages[runs[-1][-1]].begins if runs else 0
+        if runs and stage.begins == begins and (factor == 1 or begins is None):
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return runs
 
 
 def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:

@@ -16,6 +16,7 @@ from netwright.workflows.own import Own
 from netwright.workflows.plan import plan_name, plan_recipe
 from netwright.workflows.run import Run
 from netwright.workflows.train import train_recipe
+from netwright.workflows.weights_source import settled_weights, with_network_of_run
 
 
 def train(
@@ -97,7 +98,9 @@ def plan_training(
         recipe, name = plan_recipe(str(data), pairs), plan_name(str(data))
     else:
         described = f"<{type(data).__name__}>"
-        recipe, name = build_recipe(override({"data": {"source": described}}, pairs)), "arrays"
+        base = with_network_of_run({"data": {"source": described}}, pairs)
+        recipe, name = build_recipe(override(base, pairs)), "arrays"
+        recipe = recipe.replace(model=settled_weights(recipe.model))
     return recipe, own, name
 
 
@@ -140,14 +143,21 @@ def _part_settings(name: str, part: Any) -> list[tuple[str, Any]]:
         return [(f"{name}.name", "custom"), (f"{name}.type", getattr(part, "__name__", type(part).__name__))]
     if isinstance(part, str):
         return [(f"{name}.name", part)]
-    return [(f"{name}.{key}", value) for key, value in dict(part).items()]
+    return [(f"{name}.{key}", _written(value)) for key, value in dict(part).items()]
+
+
+def _written(value: Any) -> Any:
+    """Return paths, and runs where weights come from, as a recipe file has them."""
+    if isinstance(value, Run):
+        return str(value.path)
+    return str(value) if isinstance(value, Path) else value
 
 
 def _settings(name: str, value: Any) -> list[tuple[str, Any]]:
     if name in (*SECTIONS, *PARTS) and isinstance(value, Mapping):
-        return [(f"{name}.{key}", inner) for key, inner in value.items()]
+        return [(f"{name}.{key}", _written(inner)) for key, inner in value.items()]
     if name in (*SHORT_NAMES, *SECTIONS, *PARTS):
-        return [(name, value)]
+        return [(name, _written(value))]
     known = ["model", "transform", "criterion", "optimizer", "metrics", "on_epoch", "out", "test", "quiet"]
     known += [*SHORT_NAMES, *SECTIONS, *PARTS]
     raise RecipeError(f"train() has no argument {name!r}{did_you_mean(name, known)}; see help(netwright.train)")

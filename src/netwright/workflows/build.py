@@ -25,6 +25,9 @@ from netwright.data.splits import cut_fractions, split_rows
 from netwright.deployment.predictor import own_copy
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models import build_model
+from netwright.models.build import Sizes, build_pretrained
+from netwright.models.fitting import Fit
+from netwright.models.pretrained import Pretrained
 from netwright.models.whitening import whiten, whitening_of
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
@@ -80,13 +83,14 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
+    transform = msgspec.structs.replace(recipe.transform, normalize=recipe.transform.normalize or "computed")
     recipe = with_fast_preset(recipe, len(prepared.rows["train"]))
     asked = recipe.runtime.optimizer_kernel
     kernel = choose_kernel(recipe.optimizer, machine.device, asked, exact=machine.exact)
     runtime = msgspec.structs.replace(
         resolved(machine, recipe.runtime), optimizer_kernel=kernel, workers=prepared.workers
     )
-    return recipe.replace(data=data, split=split, runtime=runtime)
+    return recipe.replace(data=data, split=split, transform=transform, runtime=runtime)
 
 
 def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
@@ -130,25 +134,40 @@ def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Ma
     return Batches(prepared, split, batch_size=size, device=machine.device)
 
 
+def build_network(
+    recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, pretrained: Pretrained | None
+) -> tuple[nn.Module, Fit | None]:
+    """Build the recipe's network with its first weights, a pure function of the seed and of what they begin with."""
+    if isinstance(recipe.model, CustomModel):
+        raise RecipeError(f"the network was your own {recipe.model.type}; give it again, model=…, in Python")
+    size: Sizes = {
+        "in_channels": prepared.input_shape[0],
+        "image_size": prepared.input_shape[1:],
+        "num_outputs": task.num_outputs,
+        "output": task.output,
+    }
+    if pretrained is not None:
+        return build_pretrained(recipe.model, pretrained, class_names=task.class_names, **size)
+    model = build_model(recipe.model, **size)
+    _whiten(model, prepared, machine)
+    return model, None
+
+
 def build_state(
-    recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
+    recipe: Recipe,
+    prepared: PreparedData,
+    task: Classification,
+    machine: Machine,
+    own: Own,
+    pretrained: Pretrained | None = None,
 ) -> TrainingState:
-    """Build the network with its first weights, a pure function of the seed, and its optimizer."""
+    """Build the network with its first weights, and its optimizer."""
     torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-    model: nn.Module | None = own.model
-    if model is None:
-        if isinstance(recipe.model, CustomModel):
-            raise RecipeError(f"the network was your own {recipe.model.type}; give it again, model=…, in Python")
-        model = build_model(
-            recipe.model,
-            in_channels=prepared.input_shape[0],
-            image_size=prepared.input_shape[1:],
-            num_outputs=task.num_outputs,
-            output=task.output,
-        )
-        _whiten(model, prepared, machine)
+    fit = None
+    if own.model is None:
+        model, fit = build_network(recipe, prepared, task, machine, pretrained)
     else:
-        model = own_copy(model)  # the user's object stays as it was given: a second run begins where the first did
+        model = own_copy(own.model)  # the user's object stays as it was given: a second run begins where the first did
     model = model.to(machine.device).to(memory_format=machine.memory_format)
     if recipe.training.batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
         raise RecipeError("`training.batch_size` is 1 and the network has batch norm, which needs two; raise it")
@@ -160,7 +179,7 @@ def build_state(
         assert kernel != "auto"  # written out by `resolve`
         bf16 = machine.precision == "bf16"
         optimizer = build_staged_optimizer(recipe.optimizer, model, kernel=kernel, bf16=bf16)
-    return TrainingState(model, optimizer, Sums(task.num_correct))
+    return TrainingState(model, optimizer, Sums(task.num_correct), fit=fit)
 
 
 def _whiten(model: nn.Module, prepared: PreparedData, machine: Machine) -> None:

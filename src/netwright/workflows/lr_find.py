@@ -13,6 +13,7 @@ from netwright.workflows.api import plan_training
 from netwright.workflows.build import build_plan, build_state, check_own, open_prepared, resolve
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
+from netwright.workflows.pretrained import open_pretrained, with_pretrained
 
 LOWEST, HIGHEST, NUM_STEPS = 1e-7, 10.0, 100
 
@@ -87,11 +88,13 @@ def _tested(
     """Build what a training of the recipe has, and use it up in a range test; return the resolved recipe too."""
     machine = choose_machine(recipe.runtime)
     with applied(machine):
+        pretrained = open_pretrained(recipe, say)
+        recipe = with_pretrained(recipe, pretrained)
         prepared = open_prepared(recipe, own, say)
         recipe = resolve(recipe, prepared, machine)
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         plan = build_plan(None, recipe, prepared, task, machine, own)
-        state = build_state(recipe, prepared, task, machine, own)
+        state = build_state(recipe, prepared, task, machine, own, pretrained)
         if own.model is not None or own.criterion is not None:
             check_own(plan, state, task)
         return run_range_test(state, plan, lowest, highest, num_steps), recipe

@@ -12,6 +12,7 @@ from netwright.config.recipe import Recipe, build_recipe
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
 from netwright.runs.folder import recipe_text as recipe_text
+from netwright.workflows.weights_source import settled_weights, with_network_of_run
 
 DEFAULT = "digits"
 
@@ -20,8 +21,9 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
     """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz, a table) and settings.
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
-    recipe = build_recipe(override(_base(data or DEFAULT), settings))
-    return recipe.replace(data=_settled(recipe.data))
+    base = with_network_of_run(_base(data or DEFAULT), settings)
+    recipe = build_recipe(override(base, settings))
+    return recipe.replace(data=_settled(recipe.data), model=settled_weights(recipe.model))
 
 
 def _settled(section: Data) -> Data:

@@ -20,6 +20,7 @@ from netwright.runtime.machine import Machine, applied, choose_machine
 from netwright.tasks.classification import build_task
 from netwright.training.checkpoint import load_checkpoint
 from netwright.training.fit import fit, why_finished
+from netwright.training.frozen_weights import keep_frozen, restore_frozen
 from netwright.training.state import Progress
 from netwright.workflows.announce import announce
 from netwright.workflows.build import (
@@ -36,6 +37,7 @@ from netwright.workflows.console import Console
 from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
+from netwright.workflows.pretrained import open_pretrained, with_pretrained
 from netwright.workflows.results import write_results
 from netwright.workflows.settle import Settled, settle
 
@@ -45,6 +47,9 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
     machine = choose_machine(recipe.runtime)
     note_sitting(folder, machine)
     with applied(machine):
+        # a checkpoint has all that the weights gave, and the recipe what they decided
+        pretrained = None if has_checkpoint(folder.checkpoints) else open_pretrained(recipe, console.say)
+        recipe = with_pretrained(recipe, pretrained)
         prepared = open_prepared(
             _with_own_split(recipe, folder),
             own,
@@ -59,13 +64,17 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         keep_data(folder, recipe, prepared)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
-        state = build_state(recipe, prepared, task, machine, own)
+        state = build_state(recipe, prepared, task, machine, own, pretrained)
         check_monitor(recipe, plan)
         if own.model is not None or own.criterion is not None:
             check_own(plan, state, task)
         check_resolutions(recipe, prepared, state, machine)
         network = state.model  # the whole of it, also where only its head is trained
+        if has_checkpoint(folder.checkpoints):
+            restore_frozen(folder.checkpoints, network)
         found = on_features(state, plan, prepared, console.say)
+        if found.features is not None and pretrained is not None:
+            keep_frozen(folder.checkpoints, network)
         state, plan = found.state, found.plan
         if has_checkpoint(folder.checkpoints):
             for notice in load_checkpoint(folder.checkpoints, state):
@@ -75,7 +84,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         settled = settle(state, plan, asked_beside(found, asked), estimate=not console.quiet)
         plan = settled.plan
         keep_choices(folder, settled, found)
-        announce(folder, console, settled, prepared, state, network, found)
+        announce(folder, console, settled, prepared, state, network, found, pretrained)
         with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
             fit(state, plan, Watcher(console, switch, own, events, plan.recipe, network))
         write_results(folder, plan, prepared, state, network, task, own, plots)
