@@ -25,7 +25,7 @@ SHORT_OPTIONS = {
     "head": Short("NAME", "The last layers: own, linear, hidden or concat_pool."),
     "freeze": Short("WHAT", "Keep as it is: none, backbone (all but the head), or all up to a stage by its name."),
     "epochs": Short("N", "Passes over the training split.", "value"),
-    "batch_size": Short("N", "Images in one batch.", "value"),
+    "batch_size": Short("N|auto", "Images in one batch; auto: the recipe's, in parts that fit in memory.", "value"),
     "lr": Short("RATE", "The optimizer's learning rate, such as 3e-4.", "value"),
     "optimizer": Short("NAME", "sgd, adam, adamw, … See: netwright optimizers"),
     "weight_decay": Short("X", "The optimizer's weight decay.", "value"),

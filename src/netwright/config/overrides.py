@@ -90,6 +90,8 @@ def override(mapping: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) ->
         # a short name stands for one field (`model` for model.name), but a mapping is the whole part
         whole = path in PARTS and not isinstance(value, str)
         section, _, field = (path if whole else SHORT_NAMES.get(path, path)).partition(".")
+        if (section, field, value) == ("training", "batch_size", "auto"):  # that of the recipe, in parts
+            field, value = "fit_memory", True
         known = [*SECTIONS, *PARTS]
         if section not in known:
             names = [*known, *SHORT_NAMES]

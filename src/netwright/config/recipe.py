@@ -79,6 +79,8 @@ def build_recipe(mapping: Mapping[str, Any]) -> Recipe:
 
 
 def _convert(key: str, value: object) -> object:
+    if key == "training" and isinstance(value, Mapping) and value.get("batch_size") == "auto":
+        value = {name: field for name, field in value.items() if name != "batch_size"} | {"fit_memory": True}
     if key in SECTIONS:
         return convert_section(SECTIONS[key], value, key)
     if key != "augmentation":

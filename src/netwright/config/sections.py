@@ -103,26 +103,28 @@ class Transform(Section, frozen=True, kw_only=True):
 class Training(Section, frozen=True, kw_only=True):
     """How long and on how much at once.
 
-    `accumulation_steps` batches make one step (one update). `clip_norm` bounds the gradient's total norm.
-    `on_nan`: a loss or gradient that is NaN or infinite ends the run at that step, or its update is left out and
-    counted. `monitor` is any number of the history (`…loss` and `…error` are best when small, the rest when large);
-    `patience` epochs without a better one end the run (null: never). `eval_every_steps` adds validations inside the
-    epoch. `fast` trains in larger batches with a matching lr (config.fast); the saved recipe has what it chose.
-    `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all that
-    follow. `sampling: balanced` draws every class equally often, whatever its share (see data/order.py). `averaging`
-    keeps a moving average of the weights (`lookahead` also goes on from it), which is what is judged and kept; every
-    `averaging_every_steps` steps it keeps `averaging_decay` of itself.
-    `freeze` keeps the first part of the network as it is, in eval mode and without gradient: `backbone` (all but the
-    head) or the name of a stage, up to and with which all is frozen. `unfreeze` lets frozen stages be trained later:
-    the epoch (from 1) in which each begins by its name, or one more, from the last, every so many epochs.
-    Of a frozen backbone `cached_features` computes what it says of every image once, and the head is trained on that
-    (auto: wherever the result is the same); with augmentation so for `views` random versions of every image, of which
-    epoch e has number (e - 1) modulo `views`. `head_solver: lbfgs` finds the optimum of a linear head in place of
-    training it: epoch e is that for a penalty of 10 to the power of (1 - e) / 2, and `monitor` chooses among them."""
+    `accumulation_steps` batches make one step (one update). `fit_memory` (`batch_size: auto`) halves the batches until
+    one fits in memory, with as many more of them to a step; the saved recipe has what it chose. `clip_norm` bounds the
+    gradient's total norm. `on_nan`: a loss or gradient that is NaN or infinite ends the run at that step, or its update
+    is left out and counted. `monitor` is any number of the history (`…loss` and `…error` are best when small, the rest
+    when large); `patience` epochs without a better one end the run (null: never). `eval_every_steps` adds validations
+    inside the epoch. `fast` trains in larger batches with a matching lr (config.fast); the saved recipe has what it
+    chose. `resolutions` are the short sides in pixels that training images have in epoch 1, 2, …, the last one for all
+    that follow. `sampling: balanced` draws every class equally often, whatever its share (see data/order.py).
+    `averaging` keeps a moving average of the weights (`lookahead` also goes on from it), which is what is judged and
+    kept; every `averaging_every_steps` steps it keeps `averaging_decay` of itself. `freeze` keeps the first part of the
+    network as it is, in eval mode and without gradient: `backbone` (all but the head) or the name of a stage, up to and
+    with which all is frozen. `unfreeze` lets frozen stages be trained later: the epoch (from 1) in which each begins by
+    its name, or one more, from the last, every so many epochs. Of a frozen backbone `cached_features` computes what it
+    says of every image once, and the head is trained on that (auto: wherever the result is the same); with augmentation
+    so for `views` random versions of every image, of which epoch e has number (e - 1) modulo `views`. `head_solver:
+    lbfgs` finds the optimum of a linear head in place of training it: epoch e is that for a penalty of 10 to the power
+    of (1 - e) / 2, and `monitor` chooses among them."""
 
     epochs: Count = 10
     batch_size: Count = 64
     accumulation_steps: Count = 1
+    fit_memory: bool = False
     on_nan: Literal["stop", "skip"] = "stop"
     clip_norm: Annotated[float, Meta(gt=0)] | None = None
     monitor: str = "val_loss"

@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +43,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
         who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
         raise MachineError(f"the folder {folder} is in use by {who}; wait until it ends") from None
     try:
-        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        owner.write_text(f"process {os.getpid()} on {platform.node()} since {since}", encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from netwright.workflows.build import (
 from netwright.workflows.console import Console
 from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
 from netwright.workflows.interrupt import StopSwitch, stop_switch
+from netwright.workflows.memory import check_disk, check_memory, in_batches_that_fit, memory_explained
 from netwright.workflows.own import Own
 from netwright.workflows.pretrained import open_pretrained, with_pretrained
 from netwright.workflows.results import write_results
@@ -63,6 +64,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         recipe = with_cached_features(resolve(recipe, prepared, machine), prepared, own)
         task = build_task(recipe.criterion, prepared.labelled.class_names)
         keep_data(folder, recipe, prepared)
+        recipe = in_batches_that_fit(recipe, prepared, task, machine, own, console)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
         state = build_state(recipe, prepared, task, machine, own, pretrained)
         check_monitor(recipe, plan)
@@ -81,11 +83,14 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
                 console.warn(notice)
             state.progress.finished = still_finished(state.progress, recipe)
         rewrite_history(folder.history, state.history)
+        if not state.progress.finished:
+            check_memory(state, plan)
+            check_disk(folder, state, recipe)
         settled = settle(state, plan, asked_beside(found, asked), estimate=not console.quiet)
         plan = settled.plan
         keep_choices(folder, settled, found)
         announce(folder, console, settled, prepared, state, network, found, pretrained)
-        with EventWriter(folder.events, state.history) as events, stop_switch() as switch:
+        with EventWriter(folder.events, state.history) as events, stop_switch() as switch, memory_explained(plan):
             fit(state, plan, Watcher(console, switch, own, events, plan.recipe, network))
         write_results(folder, plan, prepared, state, network, task, own, plots)
 

@@ -9,9 +9,10 @@ from netwright.errors import InputError, Interrupted, MachineError, NetwrightErr
 from netwright.files.lock import folder_lock
 from netwright.files.sealed import write_sealed
 from netwright.runs.environment import describe_environment
-from netwright.runs.folder import RunFolder, create_run
+from netwright.runs.folder import RunFolder, create_run, read_json
 from netwright.runs.history import read_history
 from netwright.runtime.allocator import keep_large_blocks
+from netwright.runtime.memory import oom_kills
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.plan import plan_name
@@ -59,6 +60,7 @@ def run_training(
     from netwright.workflows.sitting import sit
 
     with folder_lock(folder.path):
+        how_it_ended(folder, console)
         note_state(folder, "running")
         try:
             sit(folder, recipe, console, own, plots=plots, test=test)
@@ -77,6 +79,17 @@ def run_training(
     return run
 
 
+def how_it_ended(folder: RunFolder, console: Console) -> None:
+    """Say on resume when the last sitting was killed, as it seems for lack of memory."""
+    known = read_json(folder.state) if folder.state.exists() else {}
+    before, now = known.get("oom_kills"), oom_kills()
+    if known.get("state") == "running" and before is not None and now is not None and now > before:
+        console.warn(
+            "the run was killed, and the system has ended a process for lack of memory since it began, likely this; "
+            "close other programs, or start a new run with a smaller --batch-size"
+        )
+
+
 def note_state(folder: RunFolder, state: str, reason: str = "") -> None:
-    """Write how the run stands, for `netwright runs`."""
-    write_sealed(folder.state, {"state": state, "reason": reason})
+    """Write how the run stands, for `netwright runs`; `oom_kills` tells a later sitting why this one was killed."""
+    write_sealed(folder.state, {"state": state, "reason": reason, "oom_kills": oom_kills()})
