@@ -10,11 +10,11 @@ from PIL import Image
 import netwright as nw
 from netwright.errors import InputError
 from netwright.runs.outputs import load_outputs
-from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.explain import explain_mistakes
 from netwright.workflows.inside import look_inside
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
+from netwright.workflows.reopen import open_own_data
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import accuracy, number, percent, print_json, say, table, with_interval, work
 from netwright.cli.train import has_test_split
 
+INTERRUPTED = 5
 MOST_CLASSES = 30
 MOST_SUSPECTS = 5
 
@@ -19,20 +20,82 @@ MOST_SUSPECTS = 5
 @click.option("--data", "data", metavar="OTHER", help="Judge on these labelled images of the same classes instead.")
 @click.option("--data-root", metavar="DIR", help="Where named data sets already lie; read, never written.")
 @click.option("--shifts", is_flag=True, help="Also judge on images moved by 1 to 4 pixels (17 more passes).")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Train K times and judge all of train and val, each image by a network that has not seen it.",
+)
 @output_options
 def command(
-    run: str, split: str, data: str | None, data_root: str | None, shifts: bool, as_json: bool, quiet: bool
+    run: str,
+    split: str,
+    data: str | None,
+    data_root: str | None,
+    shifts: bool,
+    folds: int | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Judge RUN (a run folder or its name) with the weights of its best epoch.
+    """Judge RUN (a run folder or its name) with the weights of its best epoch; with --data also a bundle's folder.
 
     Every look at a test split is recorded: judge on val as often as needed, on test once the choice is made.
+
+    --folds 5 looks for wrong labels in all of train and val: it trains RUN's recipe five times.
     """
     from netwright.workflows.evaluate import evaluate
 
     remember_run(run)
+    if folds is not None:
+        if data is not None or data_root is not None or shifts or split == "test":
+            raise click.UsageError(
+                "--folds judges all of train and val; leave --data, --data-root, --shifts and --split out"
+            )
+        _by_folds(run, folds, as_json, quiet)
+        return
     with work(as_json):
         result = evaluate(run, split=split, data=data, data_root=data_root, shifts=shifts)
     print_json(result) if as_json else say(report(result, data))
+
+
+def _by_folds(run: str, folds: int, as_json: bool, quiet: bool) -> None:
+    """Judge all of train and val; exits with 5 when it was interrupted."""
+    from netwright.workflows.console import Console
+    from netwright.workflows.folds import evaluate_folds
+
+    with work(as_json):
+        result = evaluate_folds(run, folds, console=Console(quiet=quiet, json=as_json))
+    if result["interrupted"]:
+        click.echo(f"to go on: netwright evaluate {run} --folds {folds}", err=True)
+    if as_json:
+        print_json(result)
+    elif not result["interrupted"]:
+        click.echo(folds_report(result))
+    if result["interrupted"]:
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def folds_report(result: Mapping[str, Any]) -> str:
+    """What the networks of all folds say together: their accuracy and the labels that may be wrong."""
+    metrics = result["metrics"]
+    each = ", ".join(percent(fold).removesuffix(" %") for fold in metrics["fold_accuracies"])
+    rows = [("accuracy", accuracy(metrics)), ("  of each fold", f"{each} %")]
+    if metrics["not_judged"]:
+        rows.append(
+            ("not judged", f"{metrics['not_judged']:,}: held out, nothing of their class would be left in train")
+        )
+    head = f"{result['run']}: train and val in {result['folds']} folds, each judged by a network trained on the others"
+    parts = ["", head, "", table(rows), ""]
+    if metrics["suspects"]["images"]:
+        parts += [_suspects(metrics["suspects"], more="the list"), ""]
+    else:
+        parts += ["no image looks confidently like another class than its label", ""]
+    parts += [
+        f"{name:8s} {result[key]}"
+        for key, name in (("list", "list"), ("plot", "picture"), ("report", "report"))
+        if key in result
+    ]
+    return "\n".join(parts)
 
 
 def report(result: Mapping[str, Any], data: str | None = None) -> str:
@@ -48,7 +111,7 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
         parts += ["", _suspects(metrics["suspects"])]
     if result.get("plot"):
         parts += ["", f"confusion matrix: {result['plot']}"]
-        parts += [f"to have this in the report: netwright report {result['run']}"]
+        parts += [f"report: {result['report']}"] if "report" in result else []
     return "\n".join([*parts, "", _last_line(result, data)])
 
 
@@ -121,14 +184,14 @@ def _shifts(found: Mapping[str, Any]) -> str:
     return table(rows, ("moved by", "accuracy, mean of left, right, up, down"), right=(0,))
 
 
-def _suspects(found: Mapping[str, Any]) -> str:
-    """The images whose label may be wrong, five of them."""
+def _suspects(found: Mapping[str, Any], more: str = "--json, or the plots") -> str:
+    """The images whose label may be wrong, five of them; `more` says where the others are."""
     rows = [
         (each["source"], each["label"], f"{each['looks_like']} ({percent(each['probability'])})")
         for each in found["images"][:MOST_SUSPECTS]
     ]
-    more = found["num_suspects"] - len(rows)
-    note = f"\nand {more} more: --json, or the plots" if more else ""
+    left = found["num_suspects"] - len(rows)
+    note = f"\nand {left:,} more: {more}" if left else ""
     return f"look at these, about half of such labels are wrong:\n{table(rows, ('image', 'label', 'looks like'))}{note}"
 
 

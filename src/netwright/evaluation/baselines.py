@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from netwright.data.labelled import Rows
 from netwright.data.prepare import PreparedData
 from netwright.evaluation.intervals import wilson
 
@@ -16,30 +17,44 @@ MOST_TRAIN, MOST_JUDGED = 5000, 2000  # 5,000 × 2,000 × 768 numbers: 0.3 s on 
 MOST_BYTES = 256 * 2**20  # of decoded pixels that are read for it: of photographs that is about 1,400
 
 
-def baselines(prepared: PreparedData, split: str, train_counts: Tensor) -> dict[str, Any]:
+def baselines(
+    prepared: PreparedData, split: str, train_counts: Tensor, train: PreparedData | None = None
+) -> dict[str, Any]:
     """Return `majority` and `nearest_neighbours` on a split, each with accuracy, interval and n.
 
-    `train_counts` (K,) are of train. Neighbours are None where the pixels are not in the store, or train is not in
-    these data."""
+    `train_counts` (K,) are of train. The neighbours are looked for among the train split of `train`, by default of
+    `prepared`; None where there is none, or the pixels are not in the store.
+
+    By pixels, not by the network's own features: neighbours in what a trained network makes of images say what its last
+    layer adds, and to have them costs the training."""
     targets = torch.as_tensor(prepared.labelled.targets[prepared.rows[split]])
     majority = _accuracy((targets == int(train_counts.argmax())).numpy())
     majority["label"] = prepared.labelled.class_names[int(train_counts.argmax())]
-    return {"majority": majority, "nearest_neighbours": _neighbours(prepared, split)}
+    return {"majority": majority, "nearest_neighbours": _neighbours(prepared, split, train or prepared)}
 
 
-def _neighbours(prepared: PreparedData, split: str) -> dict[str, Any] | None:
-    if prepared.store.items is not None or "train" not in prepared.rows or not len(prepared.rows[split]):
+def neighbour_rows(train: Rows, bytes_of_one: int) -> Rows:
+    """Return the rows of train among which neighbours are looked for: all, or as many as are quickly compared and read.
+
+    `bytes_of_one` is what an image takes decoded."""
+    return _sample(train, min(MOST_TRAIN, _readable(bytes_of_one)), seed=0)
+
+
+def _neighbours(prepared: PreparedData, split: str, known: PreparedData) -> dict[str, Any] | None:
+    stores = (prepared.store, known.store)
+    if any(store.items is not None for store in stores) or "train" not in known.rows or not len(prepared.rows[split]):
         return None
-    random = np.random.default_rng(0)
-    readable = max(1, MOST_BYTES // max(1, _bytes_of_one(prepared)))
-    train = _sample(prepared.rows["train"], min(MOST_TRAIN, readable), random)
-    judged = _sample(prepared.rows[split], min(MOST_JUDGED, readable), random)
-    targets = prepared.store.targets.cpu()
+    train = neighbour_rows(known.rows["train"], _bytes_of_one(known))
+    judged = _sample(prepared.rows[split], min(MOST_JUDGED, _readable(_bytes_of_one(prepared))), seed=1)
+    targets = torch.from_numpy(prepared.labelled.targets[judged])
     with torch.inference_mode():
         answers = nearest_answers(
-            _small(prepared, train), targets[train], _small(prepared, judged), len(prepared.labelled.class_names)
+            _small(known, torch.from_numpy(train)),
+            torch.from_numpy(known.labelled.targets[train]),
+            _small(prepared, torch.from_numpy(judged)),
+            len(prepared.labelled.class_names),
         )
-    right = (answers == targets[judged]).numpy()
+    right = (answers == targets).numpy()
     return {**_accuracy(right), "neighbours": NEIGHBOURS, "side_pixels": SIDE_PIXELS, "num_train": len(train)}
 
 
@@ -61,9 +76,14 @@ def _bytes_of_one(prepared: PreparedData) -> int:
     return store.pixels[:1].numel() * store.pixels.element_size()
 
 
-def _sample(rows: Any, most: int, random: np.random.Generator) -> Tensor:
-    chosen = rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False))
-    return torch.from_numpy(np.ascontiguousarray(chosen))
+def _readable(bytes_of_one: int) -> int:
+    return max(1, MOST_BYTES // max(1, bytes_of_one))
+
+
+def _sample(rows: Rows, most: int, *, seed: int) -> Rows:
+    if len(rows) <= most:
+        return np.ascontiguousarray(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def _small(prepared: PreparedData, rows: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ from netwright.errors import DataError, InputError, did_you_mean, listed
 from netwright.inspection.grad_cam import grad_cam, last_spatial_layer
 from netwright.runs.folder import RunFolder
 from netwright.runs.outputs import StoredOutputs, load_outputs
-from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.own import Own
 from netwright.workflows.predict import named_sources, opened
+from netwright.workflows.reopen import open_own_data
 
 if TYPE_CHECKING:
     from netwright.report.grad_cam import Explained

@@ -16,9 +16,9 @@ from netwright.report.page import Extras, Panel, Picture, notable, render
 from netwright.report.records import Records, read_records
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
-from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.inside import layers_of, look_inside
 from netwright.workflows.own import Own
+from netwright.workflows.reopen import open_own_data
 from netwright.workflows.thumbnails import thumbnails
 
 MOST_SUSPECTS = 12
@@ -53,15 +53,31 @@ def report_at_the_end(folder: RunFolder, prepared: PreparedData, network: nn.Mod
     return _write(records, Extras(pictures, layers_of(network, prepared.input_shape), rest=rest), folder.report)
 
 
+def report_with(folder: RunFolder, own: Own, predictor: Predictor, labelled: LabelledData) -> Path:
+    """Write the report of a run whose network and data are open already; return the file."""
+    records = read_records(folder)
+    try:
+        extras = _found(own, records, predictor, labelled)
+    except NetwrightError as error:
+        extras = Extras(missing=f"Without pictures: {str(error).splitlines()[0]}")
+    return _write(records, extras, folder.report)
+
+
 def _look(folder: RunFolder, own: Own, records: Records) -> Extras:
     """Open the data and the network of a finished run, and take from them what the report shows."""
-    recipe = folder.read_recipe()
-    machine = machine_for_predictions(recipe.runtime)
+    machine = machine_for_predictions(folder.read_recipe().runtime)
     with applied(machine):
         predictor = load_predictor(folder.finished_bundle(), machine, model=own.model, transform=own.transform)
         labelled, missing = _open(folder, own)
-        pictures = {} if labelled is None else _pictures(labelled, own, records, predictor)
-        inside = look_inside(predictor, labelled, own, records.outputs.get("val"))
+        return _found(own, records, predictor, labelled, missing)
+
+
+def _found(
+    own: Own, records: Records, predictor: Predictor, labelled: LabelledData | None, missing: str = ""
+) -> Extras:
+    """Take from the network and the data what the report shows; `missing` says why there are no data."""
+    pictures = {} if labelled is None else _pictures(labelled, own, records, predictor)
+    inside = look_inside(predictor, labelled, own, records.outputs.get("val"))
     if inside.sheets and inside.missing:  # without any sheet it is a network without convolution
         missing = " ".join([missing, f"Without Grad-CAM: {inside.missing[0]}."]).strip()
     panels = [

@@ -62,8 +62,8 @@ def write_results(
     if not save_bundle(folder.bundle, bundle, weights, golden):
         folder.outputs_of("test").unlink(missing_ok=True)
     elif folder.metrics.exists():
-        known = read_json(folder.metrics)  # the same weights were judged on test: that stays true
-        metrics |= {"test": known["test"]} if "test" in known else {}
+        known = read_json(folder.metrics)  # what was said of the same weights and recipe stays true
+        metrics |= {key: known[key] for key in ("test", "folds") if key in known}
     if outputs is not None:
         keep_outputs(folder, "val", outputs, prepared, best["epoch"])
     write_sealed(

@@ -9,8 +9,10 @@ from netwright.config.recipe import Recipe
 from netwright.errors import InputError
 from netwright.runs.folder import RunFolder, find_run, read_json
 from netwright.runs.history import Record, best_record, history_of
+from netwright.workflows.console import Console
 from netwright.workflows.evaluate import evaluate_run
 from netwright.workflows.explain import Explanations, explain_images
+from netwright.workflows.folds import evaluate_folds_of
 from netwright.workflows.inspect import summarize_run
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened, predict_images
@@ -57,6 +59,12 @@ class Run:
     def evaluate(self, split: str = "val", data: Any = None) -> dict[str, Any]:
         """Judge the best epoch on `val`, on `test` (recorded in the ledger), or on other labelled `data`."""
         return evaluate_run(self.folder, self.own, split=split, data=data)
+
+    def evaluate_folds(self, folds: int = 5) -> dict[str, Any]:
+        """Train the recipe `folds` times and judge all of train and val, each image by a network that has not seen it.
+
+        Returns accuracy and the labels that may be wrong; test is not read."""
+        return evaluate_folds_of(self.folder, self.own, folds, console=Console(quiet=True))
 
     def predict(self, images: Any, top: int | None = None) -> list[dict[str, Any]]:
         """Predict arrays (N, H, W[, C]), tensors (N, C, H, W), PIL images or paths: one mapping an image, with label,

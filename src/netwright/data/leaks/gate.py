@@ -45,7 +45,7 @@ def pass_gate(labelled: LabelledData, split: Split, data: Data, *, published: bo
         if not data.allow_leaks:
             raise DataError(_refusal(labelled, record, shared))
         record["allowed"] = found
-    tied = _tied(labelled, twins)
+    tied = tied_rows(labelled, twins)
     rows = split_rows(labelled, split, tied)
     drawn = [name for name in rows if split.manifest is None and (name == "train" or name not in given)]
     record["tied"] = _count_tied(tied[np.concatenate([rows[name] for name in drawn])] if len(drawn) > 1 else tied[:0])
@@ -54,8 +54,8 @@ def pass_gate(labelled: LabelledData, split: Split, data: Data, *, published: bo
     return Gated(rows, record)
 
 
-def _tied(labelled: LabelledData, twins: Twins) -> Rows:
-    """Return a number for each row (N,), the same for rows that have to stay together."""
+def tied_rows(labelled: LabelledData, twins: Twins) -> Rows:
+    """Return a number for each row (N,), the same for rows that have to stay together: twins, and those of a group."""
     tied = merge(twins.content, twins.near.first, twins.near.second)
     if labelled.groups is None:
         return tied
