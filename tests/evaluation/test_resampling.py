@@ -9,7 +9,7 @@ from netwright.evaluation.averages import averages
 from netwright.evaluation.calibration import calibration
 from netwright.evaluation.intervals import wilson
 from netwright.evaluation.ranking import average_precision, roc_auc
-from netwright.evaluation.resampling import bca, percentile, resampled_counts, resampled_means
+from netwright.evaluation.resampling import bca, resampled_counts, resampled_means, wilson_of_resampled
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,8 +33,8 @@ def test_bca_is_scipys() -> None:
     ).confidence_interval
     found = bca(values, losses.mean(), losses - losses.mean())
     assert found == pytest.approx([reference.low, reference.high], abs=0.01)  # two draws of chance
-    ends = percentile(values)
-    assert found[0] > ends[0] and found[1] > ends[1]  # what BCa is for: the long tail is to the right
+    low, high = np.quantile(values, [0.025, 0.975])
+    assert found[0] > low and found[1] > high  # what BCa is for: the long tail is to the right
 
 
 def test_resampled_counts_have_the_moments_of_a_multinomial() -> None:
@@ -66,6 +66,30 @@ def test_influences_are_what_leaving_an_image_out_does(area: object) -> None:
     jackknife = 299 * (whole.value - without)
     assert np.corrcoef(jackknife, whole.influences)[0, 1] > 0.999
     assert jackknife.std() == pytest.approx(whole.influences.std(), rel=0.03)
+
+
+def test_of_a_fraction_the_resampled_variance_gives_wilsons_interval() -> None:
+    right = np.arange(500) < 430
+    values = resampled_means(right[:, None].astype(float), resamples=20_000)[:, 0]
+    assert wilson_of_resampled(values, 0.86) == pytest.approx(wilson(430, 500), abs=0.001)
+    assert wilson_of_resampled(np.full(9, 0.5), 0.5) == [0.5, 0.5]
+
+
+def test_averages_over_classes_of_few_images_keep_their_promise() -> None:
+    """50 classes of about 10 images, where the resampled numbers are far to one side of the truth."""
+    scores, targets = population(3, 2.0, num_classes=50)
+    names = tuple(map(str, range(50)))
+
+    def counts(rows: Ints) -> Ints:
+        return np.bincount(targets[rows] * 50 + scores[rows].argmax(axis=1), minlength=2500).reshape(50, 50)
+
+    truth, _, _ = averages(counts(np.arange(len(targets))), names)
+    random = np.random.default_rng(4)
+    sets = [averages(counts(random.integers(0, len(targets), 500)), names)[:2] for _ in range(60)]
+    for name, value in truth.items():
+        inside = np.mean([ends[name][0] <= value <= ends[name][1] for _, ends in sets])
+        assert inside >= 0.8, (name, inside)
+        assert all(ends[name][0] <= found[name] <= ends[name][1] for found, ends in sets)
 
 
 def test_wilson_keeps_its_promise() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.report.grad_cam import Explained, draw_grad_cam, overlay, overlay_png, plot_grad_cam
+from netwright.report.grad_cam import Explained, beside, draw_grad_cam, overlay, plot_grad_cam
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -55,10 +55,20 @@ def test_where_nothing_counts_is_the_darkened_image() -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 20, 3), (1, 1, 3), (1200, 900, 3)])
-def test_overlays_are_small_pngs(shape: tuple[int, ...], made_image: Any) -> None:
-    with Image.open(io.BytesIO(overlay_png(explained(made_image(*shape))))) as picture:
-        assert picture.format == "PNG" and 200 <= max(picture.size) <= 448
-    assert len(overlay_png(explained(made_image(*shape)))) < 600_000  # of noise
+def test_the_image_stands_beside_its_map(shape: tuple[int, ...], made_image: Any) -> None:
+    pixels = made_image(*shape)
+    pair = beside(pixels, np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
+    height, width = pair.shape[:2]
+    side = (width - 8) // 2
+    assert max(height, side) == 160 and abs(side / height - shape[1] / shape[0]) < 0.01
+    assert (pair[:, side : side + 8] == 255).all()
+    if max(shape[:2]) <= 28:  # pixel by pixel: the middle of each square is the pixel itself
+        rows = ((np.arange(shape[0]) + 0.5) * height / shape[0]).astype(int)
+        columns = ((np.arange(shape[1]) + 0.5) * side / shape[1]).astype(int)
+        assert np.array_equal(pair[np.ix_(rows, columns)], np.broadcast_to(pixels, (*shape[:2], 3)))
+    buffer = io.BytesIO()
+    Image.fromarray(pair).save(buffer, "PNG", optimize=True)
+    assert len(buffer.getvalue()) < 250_000  # six of them in a report
 
 
 def test_names_and_numbers_stand_above(made_image: Any, texts: Any, badly_placed: Any) -> None:

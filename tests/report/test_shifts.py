@@ -23,10 +23,12 @@ def test_the_line_is_the_record(
         }
         for pixels, value in enumerate(values)
     ]
-    found = {"shifts": rows, "lost": values[0] - min(values)}
+    lost = values[0] - min(values)
+    found = {"shifts": rows, "lost": lost, "lost_interval": [lost - 0.01, lost + 0.02]}
     figure = draw_shifts(found, title="digits-1: val")
     assert list(figure.axes[0].lines[0].get_ydata()) == [100 * value for value in values]
-    assert f"Moving the image costs up to {100 * found['lost']:.1f} points" in texts(figure)
+    costs = f"Moving the image costs up to {100 * lost:.1f} points ({100 * lost - 1:.1f} to {100 * lost + 2:.1f})"
+    assert costs in texts(figure)
     assert badly_placed(figure) == []
     plot_shifts(found, tmp_path / "s.png", title="x")
     assert png_size(tmp_path / "s.png") == (672, 504)

@@ -181,7 +181,9 @@ def _per_class(records: list[dict[str, Any]]) -> str:
 def _shifts(found: Mapping[str, Any]) -> str:
     """Accuracy by how far the images were moved."""
     rows = [(each["pixels"], with_interval(percent, each["accuracy"], each["interval"])) for each in found["shifts"]]
-    return table(rows, ("moved by", "accuracy, mean of left, right, up, down"), right=(0,))
+    low, high = (100 * end for end in found["lost_interval"])
+    costs = f"moving the images costs up to {100 * found['lost']:.1f} points ({low:.1f} to {high:.1f})"
+    return f"{table(rows, ('moved by', 'accuracy, mean of left, right, up, down'), right=(0,))}\n{costs}"
 
 
 def _suspects(found: Mapping[str, Any], more: str = "--json, or the plots") -> str:

@@ -30,7 +30,7 @@ def cut_folds(targets: Rows, rows: Rows, num_folds: int, seed: int, tied: Rows) 
     num_classes = int(targets.max()) + 1
     fold_of = np.full(len(targets), -1, np.int64)
     counts = np.zeros((num_folds, num_classes), np.int64)
-    single, sets = _sets(rows[random.permutation(len(rows))], tied)
+    single, sets = _sets(rows, tied, random)
     for one in sets:
         of = np.bincount(targets[one], minlength=num_classes)
         fold = int(np.lexsort((counts.sum(axis=1), counts @ of))[0])
@@ -46,13 +46,15 @@ def cut_folds(targets: Rows, rows: Rows, num_folds: int, seed: int, tied: Rows) 
     return Folds(tuple(part for part in parts if len(part)), np.sort(rows[fold_of[rows] < 0]))
 
 
-def _sets(rows: Rows, tied: Rows) -> tuple[Rows, list[Rows]]:
-    """Return the rows that are tied to no other, and the sets of the others, the largest first."""
-    order = rows[np.argsort(tied[rows], kind="stable")]
+def _sets(rows: Rows, tied: Rows, random: np.random.Generator) -> tuple[Rows, list[Rows]]:
+    """Return the rows that are tied to no other, and the sets of the others: the largest first, else by chance."""
+    order = np.sort(rows)
+    order = order[np.argsort(tied[order], kind="stable")]
     found = np.split(order, np.flatnonzero(np.diff(tied[order])) + 1)
-    single = [one for one in found if len(one) == 1]
-    sets = sorted((one for one in found if len(one) > 1), key=len, reverse=True)
-    return np.concatenate(single) if single else np.empty(0, np.int64), sets
+    single = np.array([one[0] for one in found if len(one) == 1], dtype=np.int64)
+    sets = [one for one in found if len(one) > 1]
+    sets = [sets[place] for place in random.permutation(len(sets))]
+    return random.permutation(single), sorted(sets, key=len, reverse=True)
 
 
 def _lowest_levels(levels: Array, sizes: Array, number: int) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwright.evaluation.intervals import wilson
-from netwright.evaluation.resampling import Floats, percentile, resampled_counts
+from netwright.evaluation.resampling import Floats, resampled_counts, wilson_of_resampled
 
 Ints = npt.NDArray[np.int64]
 _NUMBERS = ("precision", "recall", "f1")
@@ -38,7 +38,7 @@ def averages(confusion: Ints, class_names: tuple[str, ...]) -> tuple[dict[str, A
     many = _scores(*resampled_counts(confusion))
     all_right = int(right.sum()) == total
     bound = [wilson(total, total)[0], 1.0]
-    intervals = {name: bound if all_right else percentile(many[name]) for name in names}
+    intervals = {name: bound if all_right else wilson_of_resampled(many[name], float(one[name][0])) for name in names}
     f1_ends = np.quantile(many["class_f1"], [0.025, 0.975], axis=0).T
     records = []
     for place, label in enumerate(class_names):

@@ -103,9 +103,9 @@ def ece_interval(gaps: Floats, resampled: Floats) -> Interval:
     quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.025, 0.975]) for m in multiples])
     low = np.interp(seen, quantiles[:, 1], multiples, left=0.0)
     high = np.interp(seen, quantiles[:, 0], multiples, left=0.0)
-    # What was seen is always inside. The upper end is not below the plain percentile's either: with it 96 to 98 of 100
-    # intervals hold the truth, without it 90 to 97, by population.
-    most = float(np.quantile(np.abs(resampled).sum(axis=1), 0.975))
+    # What was seen is always inside. The upper end is not below what 80 % of the resampled errors are either: so 94 to
+    # 97 of 100 intervals hold the truth, without it 90 to 97, with 97.5 % 96 to 98, by population.
+    most = float(np.quantile(np.abs(resampled).sum(axis=1), 0.8))
     return [float(min(low, 1.0) * seen), max(float(max(high, 1.0) * seen), most)]
 
 

@@ -4,9 +4,10 @@ import math
 from statistics import NormalDist
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Return the score interval (low, high) of a fraction, both in [0, 1]; (0, 1) when `n` is 0.
 
+    Both may be broken numbers, for an effective number of images.
     Unlike the textbook interval p ± 1.96·sqrt(p(1-p)/n) it holds its promise near 0 and 1, where good classifiers are.
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 

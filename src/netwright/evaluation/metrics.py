@@ -18,7 +18,8 @@ TOP_K = (3, 5)
 METHODS = {
     "accuracy, top-k, precision and recall of a class": "Wilson",
     "loss, log_loss, brier": f"bootstrap over images, BCa, {RESAMPLES} resamples",
-    "F1 of a class, averages of precision, recall and F1": f"bootstrap over images, percentile, {RESAMPLES} resamples",
+    "F1 of a class": f"bootstrap over images, percentile, {RESAMPLES} resamples",
+    "averages of precision, recall and F1": f"bootstrap over images, Wilson's form, {RESAMPLES} resamples",
     "roc_auc, average_precision": "infinitesimal jackknife (DeLong's for ROC-AUC), normal on the logit scale",
     "ece": f"bootstrap over images, test inversion, {RESAMPLES} resamples",
 }

@@ -54,15 +54,20 @@ def series(history: Sequence[dict[str, Any]], metric: str, *, scale: float = 1.0
     return lines
 
 
-def line_chart(lines: Sequence[Line], *, about: str, unit: str, best: float | None = None) -> Markup:
-    """Draw lines over the epochs; `best` marks one epoch. `about` is read out in place of the picture."""
+def line_chart(
+    lines: Sequence[Line], *, about: str, unit: str, best: float | None = None, apart: float | None = None
+) -> Markup:
+    """Draw lines over the epochs; `best` marks one epoch, from `apart` on the ground is tinted.
+
+    `about` is read out in place of the picture."""
     values = [value for line in lines for value in line.values]
     places = [place for line in lines for place in line.places]
     if not values:
         return Markup()
     marks = ticks(min(values), max(values))
     frame = _Frame(min(places), max(places), min(marks[0], min(values)), max(marks[-1], max(values)))
-    parts = _grid(frame, marks, unit)
+    parts = [_ground(frame, apart)] if apart is not None else []
+    parts += _grid(frame, marks, unit)
     epochs = [mark for mark in ticks(frame.x0, frame.x1) if mark == int(mark) and frame.x0 <= mark <= frame.x1]
     parts += [_text(frame.x(mark), HEIGHT - 22, f"{mark:g}", "middle") for mark in epochs or [frame.x0]]
     parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 5, "epoch", "middle", "soft"))
@@ -87,7 +92,8 @@ def reliability_chart(bins: Sequence[dict[str, Any]], before: Sequence[dict[str,
     """Draw accuracy over probability, a filled dot a bin with its 95 % interval; hollow squares are `before`."""
     frame = _Frame(0, 1, 0, 1, WIDTH, 340)
     marks = [0, 0.25, 0.5, 0.75, 1]
-    parts = _grid(frame, marks, "% right", scale=100)
+    parts = _grid(frame, marks, "%", scale=100)
+    parts.append(_text(_LEFT + 6, _TOP + 14, "right answers", "start", "soft"))
     parts += [_text(frame.x(mark), 340 - 22, f"{100 * mark:g}", "middle") for mark in marks]
     parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, 340 - 5, "probability of the answer (%)", "middle", "soft"))
     parts.append(f'<line class="even" x1="{frame.x(0)}" y1="{frame.y(0)}" x2="{frame.x(1)}" y2="{frame.y(1)}"/>')
@@ -154,16 +160,23 @@ def _apart(heights: Sequence[float], least: float = 14) -> list[float]:
     return moved
 
 
+def _ground(frame: _Frame, start: float) -> str:
+    """Return the tinted part from `start` to the end; what is one epoch wide begins half an epoch before."""
+    left = max(frame.x(frame.x0), frame.x(start - 0.5))
+    width, height = frame.x(frame.x1) - left, frame.height - _BOTTOM - _TOP
+    return f'<rect class="apart" x="{left:.1f}" y="{_TOP}" width="{width:.1f}" height="{height}"/>'
+
+
 def _grid(frame: _Frame, marks: Sequence[float], unit: str, scale: float = 1) -> list[str]:
+    """Return lines and numbers at the marks; the unit stands with the highest."""
     parts = []
     right = frame.width - _RIGHT
     decimals = max((len(f"{scale * mark:.6g}".partition(".")[2]) for mark in marks), default=0)
     for mark in marks:
         y = frame.y(mark)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{scale * mark:.{min(decimals, 6)}f}", "end"))
-    if unit:
-        parts.append(_text(right + 6, _TOP + 4, unit, "start", "soft"))
+        written = f" {unit}" if unit and mark == max(marks) else ""
+        parts.append(_text(_LEFT - 6, y + 4, f"{scale * mark:.{min(decimals, 6)}f}{written}", "end"))
     return parts
 
 

@@ -1,6 +1,5 @@
 """Images beside what speaks for a class on them: Grad-CAM laid over the image."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from netwright.report.style import (
 
 MOST_IMAGES = 12
 IMAGE_INCHES, TITLE_INCHES = 1.9, 0.55
+GAP_PIXELS = 8
 OVERLAY_PIXELS = 224  # smaller images are enlarged to about this, pixel by pixel, so that the map over them is smooth
 # Perceptually uniform, and its lightness rises with the value, so that it says the same in gray print.
 _COLOURS = colormaps["inferno"]
@@ -78,13 +78,17 @@ def _shrunk(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
-def overlay_png(explained: Explained) -> bytes:
-    """Return the overlay as a small PNG, some 224 pixels wide, without words."""
-    buffer = io.BytesIO()
-    picture = Image.fromarray(overlay(explained.pixels, explained.heat))
-    picture.thumbnail((2 * OVERLAY_PIXELS, 2 * OVERLAY_PIXELS))
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+def beside(pixels: Pixels, heat: npt.NDArray[np.float32], side_pixels: int = 160) -> Pixels:
+    """Return the image and, beside it, the overlay, (h, w, 3) uint8: each about `side_pixels` at its longer side."""
+    over = overlay(pixels, heat)
+    factor = side_pixels / max(over.shape[:2])
+    size = (max(1, round(over.shape[1] * factor)), max(1, round(over.shape[0] * factor)))
+    plain = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]).convert("RGB")
+    smooth = max(plain.size) > side_pixels  # small images pixel by pixel
+    left = plain.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
+    right = Image.fromarray(over).resize(size, Image.Resampling.LANCZOS)
+    gap = np.full((size[1], GAP_PIXELS, 3), 255, np.uint8)
+    return np.concatenate([np.asarray(left), gap, np.asarray(right)], axis=1)
 
 
 def plot_grad_cam(explained: Sequence[Explained], path: Path, *, layer: str, calibrated: bool) -> None:

@@ -74,10 +74,7 @@ def render(records: Records, extras: Extras | None = None) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        name: getattr(wording, name)
-        for name in ("short", "percent", "percents", "number", "numbers", "score", "scores", "count", "seconds")
-    }
+    environment.filters |= {name: getattr(wording, name) for name in wording.FILTERS}
     environment.filters["first_three"] = lambda row: row[:3]
     page = environment.get_template("report.html").render(_context(records, extras or Extras()))
     return page.encode("utf-8", errors="replace")
@@ -133,13 +130,16 @@ def accuracies(records: Records) -> list[tuple[str, float, list[float], int]]:
         rows.append((f"this network, {split}", records.metrics[split]))
         if records.metrics[split].get("without_twins"):
             rows.append((f"this network, {split} without twins", records.metrics[split]["without_twins"]))
-    for split in records.judged[:1]:
+    for split in records.judged:
         found = records.metrics[split].get("baselines") or {}
-        if found.get("nearest_neighbours"):
-            rows.append((f"{found['nearest_neighbours']['neighbours']} nearest images by pixels, {split}",
-                         found["nearest_neighbours"]))  # fmt: skip
+        near = found.get("nearest_neighbours")
+        if near:
+            rows.append((f"{near['neighbours']} nearest images by pixels, {split}", near))
         if found.get("majority"):
             rows.append((f"always the most frequent class, {split}", found["majority"]))
+    if isinstance(records.metrics.get("folds"), dict):
+        folds = records.metrics["folds"]
+        rows.append((f"{folds.get('folds')} networks of its recipe, each on its part of train and val", folds))
     return [
         (name, record["accuracy"], record["accuracy_interval"], record["num_samples"])
         for name, record in rows

@@ -45,7 +45,9 @@ def draw_shifts(found: Mapping[str, Any], *, title: str) -> Figure:
     axes.set_ylim(max(min(lows) - room, 0), max(highs) + room)
     axes.set_xlim(-0.25, max(pixels) + 0.4)
     axes.set_xticks(pixels, [str(place) for place in pixels], **words())
-    axes.set_xlabel("moved by (pixels; mean of left, right, up, down)", **words(colour=MUTED))
+    axes.set_xlabel("moved by (pixels; mean of left, right, up, down; band: 95 % interval)", **words(colour=MUTED))
     axes.set_ylabel("accuracy (%)", **words(colour=MUTED))
-    axes.set_title(f"Moving the image costs up to {100 * found['lost']:.1f} points", loc="left", pad=10, **words())
+    low, high = (100 * end for end in found["lost_interval"])
+    told = f"Moving the image costs up to {100 * found['lost']:.1f} points ({low:.1f} to {high:.1f})"
+    axes.set_title(told, loc="left", pad=10, **words())
     return figure

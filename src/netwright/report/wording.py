@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MOST_LETTERS = 60  # of a class or file name in a table: 1,000 classes of 10,000 letters would be 10 MB a table
+FILTERS = ("short", "percent", "percents", "points", "number", "numbers", "score", "scores", "count", "seconds")
 DASH = "–"
 SPACE = "\u00a0"  # between a number and its unit no line is broken
 _DIRECTIONS = ("RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI")
@@ -54,6 +55,11 @@ def percents(ends: Any) -> str:
     if not _are_ends(ends):
         return DASH
     return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}{SPACE}%"
+
+
+def points(ends: Any) -> str:
+    """[0.0213, 0.0441] -> "2.1 to 4.4 points"."""
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} points" if _are_ends(ends) else DASH
 
 
 def number(value: Any, digits: int = 4) -> str:

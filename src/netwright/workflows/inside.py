@@ -70,20 +70,21 @@ def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val
     if labelled is None or not len(rows):
         return []
     prepared = prepare_like(labelled, {"val": rows}, predictor.transform, own.transform)
-    from netwright.report.grad_cam import overlay  # loads matplotlib: 0.4 s
+    from netwright.report.grad_cam import beside  # loads matplotlib: 0.4 s
 
     found = explain_rows(predictor, prepared, rows)
     pictures = tuple(
         _picture(
-            overlay(each.pixels, each.heat),
+            beside(each.pixels, each.heat),
             f"{each.source}: {each.label} ({100 * each.probability:.1f} %), label {each.truth}"
             + ("" if each.heat.any() else "; no place speaks for it"),
         )
         for each in found.images
     )
     text = (
-        "The surest mistakes on val. Bright is what speaks for the wrong class that the network named (Grad-CAM, "
-        f"Selvaraju et al. 2017, at {found.layer}), by image; the line is at half. It says where, not why."
+        "The surest mistakes on val, each image beside its map. Bright is what speaks for the wrong class that the "
+        f"network named (Grad-CAM, Selvaraju et al. 2017, at {found.layer}), by image; the line is at half. It says "
+        "where, not why."
     )
     return [Sheet("What misled it", text, pictures)]
 

@@ -104,8 +104,8 @@ def _pictures(labelled: LabelledData, own: Own, records: Records, predictor: Pre
     wanted = {split: rows for split, rows in _wanted(records).items() if rows}
     if not wanted:
         return {}
-    chosen = {split: np.array(rows, dtype=np.int64) for split, rows in wanted.items()}
-    prepared = prepare_like(labelled, chosen, predictor.transform, own.transform)
+    shown = np.unique(np.array([row for rows in wanted.values() for row in rows], dtype=np.int64))
+    prepared = prepare_like(labelled, {"shown": shown}, predictor.transform, own.transform)
     return {split: thumbnails(prepared, rows) for split, rows in wanted.items()}
 
 
@@ -117,7 +117,9 @@ def _wanted(records: Records) -> dict[str, list[int]]:
         suspects = records.metrics[split].get("suspects") or {}
         rows = {int(each["row"]) for each in suspects.get("images", [])[:MOST_SUSPECTS]}
         found[split] = sorted(rows | set(answers[split].rows if split in answers else ()))
-    return found
+    in_folds = (records.metrics.get("folds") or {}).get("suspects") or {}
+    rows = {int(each["row"]) for each in in_folds.get("images", [])[:MOST_SUSPECTS]}
+    return found | ({"folds": sorted(rows)} if rows else {})
 
 
 def _write(records: Records, extras: Extras, path: Path) -> Path:
