@@ -128,14 +128,16 @@ def test_interrupted_it_goes_on_to_the_same_end(
     assert {path.name: path.read_bytes() for path in (copy / "folds").glob("fold-*.safetensors")} == before
 
 
-def test_other_folds_or_another_recipe_begin_anew(copied: nw.Run) -> None:
+def test_other_folds_begin_anew_and_damaged_answers_are_made_again(copied: nw.Run) -> None:
     first = copied.evaluate_folds(2)
-    (copied.path / "folds" / "fold-1.safetensors").write_bytes(b"of another recipe")
-    recipe = copied.path / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("lr: 0.003", "lr: 0.002"))
-    second = copied.evaluate_folds(2)
-    assert second["metrics"]["accuracy"] > 0.5
-    assert second["metrics"]["fold_accuracies"] != first["metrics"]["fold_accuracies"]
+    answers = copied.path / "folds" / "fold-1.safetensors"
+    whole = answers.read_bytes()
+    answers.write_bytes(whole[:-40])
+    assert copied.evaluate_folds(2)["metrics"] == first["metrics"]
+    assert answers.read_bytes() == whole
+    other = copied.evaluate_folds(3)
+    assert len(other["metrics"]["fold_accuracies"]) == 3
+    assert len(list((copied.path / "folds").glob("*.safetensors"))) == 3
 
 
 def test_the_command(copied: nw.Run, capsys: pytest.CaptureFixture[str]) -> None:
