@@ -66,11 +66,11 @@ def _by_folds(run: str, folds: int, as_json: bool, quiet: bool) -> None:
     with work(as_json):
         result = evaluate_folds(run, folds, console=Console(quiet=quiet, json=as_json))
     if result["interrupted"]:
-        click.echo(f"to go on: netwright evaluate {run} --folds {folds}", err=True)
+        say(f"to go on: netwright evaluate {run} --folds {folds}", err=True)
     if as_json:
         print_json(result)
     elif not result["interrupted"]:
-        click.echo(folds_report(result))
+        say(folds_report(result))
     if result["interrupted"]:
         click.get_current_context().exit(INTERRUPTED)
 

@@ -13,8 +13,8 @@ from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor
 from netwright.errors import NetwrightError
 from netwright.runs.folder import RunFolder
-from netwright.workflows.evaluate import open_own_data
 from netwright.workflows.own import Own
+from netwright.workflows.reopen import open_own_data
 
 
 @dataclass(frozen=True)
