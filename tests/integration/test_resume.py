@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import netwright as nw
-from netwright.files.sealed import write_sealed
+from netwright.files.sealed import read_sealed, write_sealed
 from netwright.runs.checkpoints import has_checkpoint
 from netwright.workflows.sitting import Watcher
 
@@ -68,8 +69,13 @@ FROZEN: dict[str, Any] = {
     "model": {"name": "cnn", "channels": [4, 8], "batch_norm": True, "dropout": 0.2, "classifier_sizes": [16]},
     "optimizer": {"name": "adam", "lr": 0.01, "stage_lr_factor": 0.5},
 }
+SCHEDULES_OF_STEPS = [{"name": "step", "every_epochs": 1}, {"name": "cosine", "warmup_steps": 3}]
+CASES += [(one["name"], one, {}, {}) for one in SCHEDULES_OF_STEPS]
+CASES.append(("bf16", {"name": "constant"}, {"precision": "bf16"}, {}))
 UNFREEZE = {"freeze": "backbone", "unfreeze": {"hidden.0": 2, "features.1": 3}, "patience": None}
 CASES.append(("unfrozen", {"name": "one_cycle"}, FROZEN, UNFREEZE))
+ON_FEATURES = FROZEN | {"augmentation": []}  # what the backbone says is kept, and only the head trained on that
+CASES.append(("features", {"name": "one_cycle"}, ON_FEATURES, {"freeze": "backbone", "patience": None}))
 STEPS = 3 * 5  # 1,257 images: 13 batches in groups of 3 an epoch
 
 
@@ -117,6 +123,53 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     monkeypatch.setattr(Watcher, "step", step)
     return set_step
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a checkpoint of that moment; the one before it is whole and the run goes on from there."""
+    expected = results(train(tmp_path / "whole", {"name": "constant"}, checkpoint_seconds=0).path)
+    plain, seen = Watcher.step, [0]
+
+    def step(self: Watcher, done: int, total: int, num_samples: int) -> None:
+        plain(self, done, total, num_samples)
+        seen[0] += 1
+        if seen[0] == 8:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Watcher, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", {"name": "constant"}, checkpoint_seconds=0)
+    assert seen == [8]
+    assert nw.load(tmp_path / "broken").folder.state.exists()
+    assert read_sealed(tmp_path / "broken" / "state.json")["state"] == "interrupted"
+    assert not list((tmp_path / "broken" / "checkpoints").glob("new"))
+    assert results(nw.resume(tmp_path / "broken", quiet=True).path) == expected
+
+
+class Noisy(torch.utils.data.Dataset[Any]):
+    """200 images that are drawn anew at every visit."""
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        return torch.rand(1, 6, 6) + row % 4, row % 4
+
+
+def test_worker_processes_change_nothing(tmp_path: Path, press_ctrl_c: Callable[[int], None]) -> None:
+    """Read by the main process without an interruption, and by two others with one."""
+    runs = []
+    for workers, after in ((0, 0), (2, 4)):
+        press_ctrl_c(after)
+        settings: dict[str, Any] = {"model": "linear", "quiet": True, "training": {"epochs": 2, "batch_size": 50}}
+        runtime = {"threads": 1, "device": "cpu", "workers": workers}
+        run = nw.train(Noisy(), out=tmp_path / str(workers), runtime=runtime, **settings)
+        assert run.interrupted is bool(after)
+        press_ctrl_c(0)
+        runs.append(nw.resume(run.path, data=Noisy(), quiet=True) if run.interrupted else run)
+    assert runs[0].folder.weights.read_bytes() == runs[1].folder.weights.read_bytes()
+    assert [timeless(record) for record in runs[0].history] == [timeless(record) for record in runs[1].history]
 
 
 @pytest.mark.parametrize(("scheduler", "other", "training"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
