@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deployment": GROUND | {"runtime", "tasks", "data", "models"},
     "report": GROUND | {"runs", "evaluation", "inspection"},
     "workflows": BELOW_WORKFLOWS,
-    "cli": {"config", "workflows"},
+    "cli": {"config", "workflows", "web"},  # for `serve`
     "web": {"config", "workflows"},
     "__init__": {"config", "workflows"},  # the public table
     "__main__": {"cli"},

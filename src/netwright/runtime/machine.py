@@ -164,19 +164,29 @@ def applied(machine: Machine) -> Iterator[None]:
     Big blocks stay with the process from here on, see `keep_large_blocks`: it helps also after torch was loaded."""
     keep_large_blocks()
     old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    old_benchmark, old_tf32 = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
-    old_conv_tf32 = torch.backends.cudnn.allow_tf32
     torch.set_num_threads(machine.threads)
     _set_deterministic(machine.exact)
-    torch.backends.cudnn.benchmark = not machine.exact
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not machine.exact
-    if machine.exact and machine.device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
+    on_cuda = machine.device.type == "cuda"
     try:
-        with torch.random.fork_rng(devices=[machine.device] if machine.device.type == "cuda" else []):
+        with (
+            _cuda_settings(machine.exact) if on_cuda else nullcontext(),
+            torch.random.fork_rng(devices=[machine.device] if on_cuda else []),
+        ):
             yield
     finally:
         torch.set_num_threads(old[0])
         _set_deterministic(old[1])
-        torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32 = old_benchmark, old_tf32
-        torch.backends.cudnn.allow_tf32 = old_conv_tf32
+
+
+@contextmanager
+def _cuda_settings(exact: bool) -> Iterator[None]:
+    """Let cuDNN choose and TF32 round unless the bits are to be the same, and put the settings back."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    old = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.benchmark = cudnn.allow_tf32 = matmul.allow_tf32 = not exact
+    if exact:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = old

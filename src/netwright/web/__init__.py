@@ -1,0 +1,1 @@
+"""HTTP in, one workflow call, JSON or HTML out."""

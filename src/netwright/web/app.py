@@ -1,0 +1,146 @@
+"""The routes: predict, explain, model, health, metrics, and the page."""
+
+import base64
+import json
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from netwright.config.serving import Serving
+from netwright.errors import InputError, NetwrightError
+from netwright.web.guard import Access, Guard, error_json
+from netwright.web.metrics import CONTENT_TYPE, Metrics
+from netwright.web.page import page_file
+from netwright.web.requests import Images, read_images
+from netwright.web.schemas import Explanation, Predictions, Refusal, Status
+from netwright.workflows.serve import Overloaded, Service, TooLate, describe, explain_picture
+
+_SENTENCES = {
+    401: "no or another token",
+    403: "a page of another site asks",
+    408: "the body takes too long to come",
+    413: "too many bytes or images",
+    415: "another content type",
+    421: "the Host header names another server",
+    422: "no image that can be read",
+    503: "too many images are waiting, or the deadline passed; Retry-After says when to come again",
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal, "description": said} for status, said in _SENTENCES.items()
+}
+_IMAGE = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **dict.fromkeys(("image/jpeg", "image/png", "image/webp", "application/octet-stream"), _IMAGE),
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "required": ["images"],
+                }
+            },
+        },
+    }
+}
+_CODES = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large", 415: "unsupported_type"}
+
+
+def build_app(service: Service, access: Access, limits: Serving, metrics: Metrics) -> Any:
+    """Return the ASGI application for a service that is loaded."""
+    # no /docs: its page loads scripts from elsewhere
+    app = FastAPI(title="netwright", docs_url=None, redoc_url=None, responses=_REFUSALS, version="1")
+    _add_errors(app)
+    _add_predictions(app, service, limits, metrics)
+    _add_about(app, service, metrics)
+    return Guard(metrics.wrapped(app), access, limits)
+
+
+def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: Metrics) -> None:
+    @app.post("/predict", response_model=Predictions, openapi_extra=_BODY)
+    async def predict(request: Request) -> Response:
+        """Label one image (the body) or several (files of a form). An image that can't be read has its reason."""
+        with service.admitted():  # before the body is read, so that a flood takes no memory
+            images = await read_images(request, limits)
+            with service.admitted(len(images) - 1):
+                metrics.waiting.set(service.waiting)
+                answer = await service.predict(images)
+        metrics.waiting.set(service.waiting)
+        failed = ["error" in each for each in answer["predictions"]]
+        metrics.images.labels("unreadable").inc(sum(failed))
+        metrics.images.labels("labelled").inc(len(failed) - sum(failed))
+        return _json(answer, 422 if all(failed) else 200)
+
+    @app.post("/explain", response_model=Explanation, openapi_extra=_BODY)
+    async def explain(request: Request) -> Response:
+        """Show where on an image its likeliest class is seen (Grad-CAM), for networks with convolutions."""
+        with service.admitted():
+            images: Images = await read_images(request, limits)
+            if len(images) != 1:
+                raise HTTPException(413, "one image at a time")
+            answer = await explain_picture(service, images[0][1])
+        overlay = f"data:image/png;base64,{base64.b64encode(answer.pop('png')).decode()}"
+        return _json({**answer, "overlay": overlay})
+
+
+def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    @app.get("/healthz", response_model=Status)
+    async def healthz() -> Response:
+        """Say that the process answers."""
+        return _json({"status": "ok"})
+
+    @app.get("/readyz", response_model=Status)
+    async def readyz() -> Response:
+        """Say whether another image would be taken now."""
+        with service.admitted():
+            return _json({"status": "ready"})
+
+    @app.get("/model")
+    async def model() -> Response:
+        """Describe the model: card, classes, metrics, versions."""
+        return _json(describe(service))
+
+    @app.get("/metrics")
+    async def numbers() -> Response:
+        """Give this process's counters in Prometheus' text format."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    for path in ("/", "/page.css", "/page.js"):
+        app.add_api_route(path, page_file(path), include_in_schema=False)
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every failure is JSON with a code and a sentence, and never has a stack or a path."""
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "bad_input")
+        return _refused(error.status_code, code, str(error.detail))
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded) -> Response:
+        return _refused(503, "overloaded", str(error), {"retry-after": str(error.retry_seconds)})
+
+    @app.exception_handler(TooLate)
+    async def late(request: Request, error: TooLate) -> Response:
+        return _refused(503, "too_late", str(error), {"retry-after": "1"})
+
+    @app.exception_handler(NetwrightError)
+    async def bad(request: Request, error: NetwrightError) -> Response:
+        known = isinstance(error, InputError)
+        return _refused(422 if known else 503, "bad_input" if known else "unavailable", str(error))
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        return _refused(500, "internal", "an error of the server's; its log says more")
+
+
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+    return Response(body, status, media_type="application/json")
+
+
+def _refused(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(error_json(code, message), status, headers, "application/json")

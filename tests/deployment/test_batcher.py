@@ -1,0 +1,101 @@
+"""Requests that arrive together share a pass; deadlines, failures and the end."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netwright.deployment.batcher import Batcher, TooLate
+
+LATER = 60.0
+
+
+class Network:
+    """Adds one to each image; notes the sizes of its batches; waits while it is held."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.go = threading.Event()
+
+    def __call__(self, images: Sequence[Any]) -> list[Any]:
+        self.sizes.append(len(images))
+        assert self.go.wait(20)
+        if any(int(image[0]) == 13 for image in images):
+            raise ValueError("thirteen")
+        return [image + 1 for image in images]
+
+
+def image(number: int) -> Any:
+    return np.array([number])
+
+
+def test_who_waits_shares_the_next_pass_and_gets_its_own_answer() -> None:
+    network = Network()
+    told: list[int] = []
+    batcher = Batcher(network, most_batch=4, told=told.append)
+    deadline = time.monotonic() + LATER
+    first = batcher.submit([image(0)], deadline)
+    while not network.sizes:
+        time.sleep(0.001)
+    rest = [batcher.submit([image(number), image(10 * number)], deadline) for number in (1, 2, 3)]
+    network.go.set()
+    assert [int(row[0]) for row in first.result(20)] == [1]
+    assert [[int(row[0]) for row in each.result(20)] for each in rest] == [[2, 11], [3, 21], [4, 31]]
+    assert network.sizes == told == [1, 4, 2]
+    batcher.close()
+
+
+def test_a_request_larger_than_a_batch_is_one_pass() -> None:
+    network = Network()
+    network.go.set()
+    batcher = Batcher(network, most_batch=2)
+    answers = batcher.submit([image(number) for number in range(5)], time.monotonic() + LATER).result(20)
+    assert [int(row[0]) for row in answers] == [1, 2, 3, 4, 5]
+    batcher.close()
+
+
+def test_what_is_too_late_is_not_computed() -> None:
+    network = Network()
+    network.go.set()
+    batcher = Batcher(network, most_batch=4)
+    with pytest.raises(TooLate):
+        batcher.submit([image(1)], time.monotonic() - 1).result(20)
+    assert network.sizes == []
+    batcher.close()
+
+
+def test_a_failure_is_its_requests_and_the_next_one_is_answered() -> None:
+    network = Network()
+    network.go.set()
+    batcher = Batcher(network, most_batch=1)
+    deadline = time.monotonic() + LATER
+    with pytest.raises(ValueError, match="thirteen"):
+        batcher.submit([image(13)], deadline).result(20)
+    assert batcher.call(lambda: 7, deadline).result(20) == 7
+    assert int(batcher.submit([image(1)], deadline).result(20)[0][0]) == 2
+    batcher.close()
+
+
+def test_closing_answers_what_waits() -> None:
+    network = Network()
+    batcher = Batcher(network, most_batch=1)
+    waiting = [batcher.submit([image(number)], time.monotonic() + LATER) for number in range(3)]
+    threading.Timer(0.05, network.go.set).start()
+    batcher.close()
+    assert [int(each.result(0)[0][0]) for each in waiting] == [1, 2, 3]
+
+
+def test_a_bounded_wait_gathers_what_comes_meanwhile() -> None:
+    network = Network()
+    network.go.set()
+    batcher = Batcher(network, most_batch=2, wait_seconds=20.0)
+    deadline = time.monotonic() + LATER
+    first = batcher.submit([image(1)], deadline)
+    second = batcher.submit([image(2)], deadline)
+    assert int(first.result(15)[0][0]) == 2
+    assert int(second.result(15)[0][0]) == 3
+    assert network.sizes == [2]
+    batcher.close()

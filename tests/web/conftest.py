@@ -1,0 +1,96 @@
+"""A served bundle in this process: a real socket, a real server, its decoding processes."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import netwright as nw
+from netwright.config.serving import Serving
+from netwright.web.app import build_app
+from netwright.web.guard import Access
+from netwright.web.metrics import Metrics
+from netwright.web.server import listen
+from netwright.workflows.serve import Service, open_service
+
+HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a small CNN of digits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
+        patch.setattr("netwright.workflows.report.report_at_the_end", lambda *arguments: None)
+        run = nw.train(
+            "digits",
+            model={"name": "cnn", "channels": [8, 16]},
+            epochs=2,
+            out=tmp_path_factory.mktemp("served") / "run",
+            runtime={"threads": 1, "device": "cpu"},
+            quiet=True,
+        )
+    return run.path / "bundle"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twenty digits as PNG files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = []
+    for place, pixels in enumerate(np.rint(load_digits().images[:20] * 255 / 16).astype(np.uint8)):
+        paths.append(folder / f"{place:02d}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@contextmanager
+def serving(
+    bundle: Path, limits: Serving | None = None, access: Access | None = None
+) -> Iterator[tuple[httpx.Client, Service]]:
+    """Serve a bundle in a thread; give a client and the service, and stop both at the end."""
+    limits = limits or Serving(decoders=1)
+    metrics = Metrics()
+    with open_service(str(bundle), limits, metrics.batches.observe) as service:
+        app = build_app(service, access or Access(HOSTS), limits, metrics)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        listening = listen("127.0.0.1", 0)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            until(lambda: server.started)
+            with httpx.Client(base_url=address(listening), timeout=30) as client:
+                yield client, service
+        finally:
+            server.should_exit = True
+            thread.join()
+            listening.close()
+
+
+def address(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def until(condition: Any, seconds: float = 30.0) -> None:
+    """Wait for a condition; fail the test when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def served(bundle: Path) -> Iterator[tuple[httpx.Client, Service]]:
+    """A server with the default limits and one decoder."""
+    with serving(bundle) as both:
+        yield both
