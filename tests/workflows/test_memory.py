@@ -116,7 +116,7 @@ def test_a_resume_says_when_the_end_looked_like_lack_of_memory(
     assert known["state"] == "done"
     write_sealed(run.folder.state, known | {"state": "running", "oom_kills": 2})
     for kills, said in ((2, False), (3, True)):
-        monkeypatch.setattr("netwright.workflows.train.oom_kills", lambda number=kills: number)
+        monkeypatch.setattr("netwright.workflows.supervise.oom_kills", lambda number=kills: number)
         write_sealed(run.folder.state, known | {"state": "running", "oom_kills": 2})
         nw.resume(run.path, quiet=True)
         assert ("for lack of memory" in capsys.readouterr().err) is said
