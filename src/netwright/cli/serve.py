@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import print_json
+from netwright.cli.text import print_json, say
 from netwright.config.serving import Serving
 from netwright.errors import InputError, MachineError
 
@@ -55,7 +55,7 @@ def command(
         raise MachineError(missing) from None
     access = access_for(host, allow_host, None if token_file is None else _token(token_file))
     if access.token is None and host not in LOOPBACK:
-        click.echo(f"anyone who reaches {host} can ask this server; --token-file asks them for a token", err=True)
+        say(f"anyone who reaches {host} can ask this server; --token-file asks them for a token", err=True)
     limits = Serving(
         most_waiting=most_waiting,
         most_batch=most_batch,
@@ -68,7 +68,7 @@ def command(
         if as_json:
             print_json({"address": address})
         elif not quiet:
-            click.echo(f"serving {run} at {address} (Ctrl-C stops)")
+            say(f"serving {run} at {address} (Ctrl-C stops)")
         sys.stdout.flush()
 
     serve(Served(run, host, port, workers, access, limits), ready)

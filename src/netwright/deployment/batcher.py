@@ -14,10 +14,9 @@ from typing import Any
 import torch
 
 from netwright.data.labelled import Array
-from netwright.errors import NetwrightError
 
 
-class TooLate(NetwrightError):
+class TooLate(Exception):
     """An image's deadline passed before its turn came."""
 
 
@@ -120,6 +119,6 @@ def _still_wanted(request: _Request) -> bool:
     if not request.answer.set_running_or_notify_cancel():
         return False
     if time.monotonic() > request.deadline:
-        request.answer.set_exception(TooLate("the deadline passed while the image waited for its turn; try again later"))
+        request.answer.set_exception(TooLate("the deadline passed before the image had its turn; try again later"))
         return False
     return True

@@ -15,10 +15,10 @@ from netwright.data.labelled import Array
 from netwright.deployment.batcher import Batcher
 from netwright.deployment.decoders import Decoders
 from netwright.deployment.predictor import Prediction, Predictor
-from netwright.errors import DataError, NetwrightError
+from netwright.errors import DataError
 
 
-class Overloaded(NetwrightError):
+class Overloaded(Exception):
     """More images are waiting than may; `retry_seconds` is when to try again."""
 
     def __init__(self, waiting: int, retry_seconds: int) -> None:
