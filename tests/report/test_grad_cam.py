@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.report.grad_cam import Explained, beside, draw_grad_cam, overlay, plot_grad_cam
+from netwright.report.grad_cam import Explained, beside, draw_grad_cam, overlay, overlay_png, plot_grad_cam
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -52,6 +52,13 @@ def test_where_nothing_counts_is_the_darkened_image() -> None:
     expected = 0.4 * lightness(image)
     assert np.abs(laid - expected[..., None]).max() <= 4  # the map's colour for 0 is not quite black
     assert np.ptp(laid, axis=2).max() <= 4
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 20, 3), (1, 1, 3), (1200, 900, 3)])
+def test_overlays_are_small_pngs(shape: tuple[int, ...], made_image: Any) -> None:
+    with Image.open(io.BytesIO(overlay_png(explained(made_image(*shape))))) as picture:
+        assert picture.format == "PNG" and 200 <= max(picture.size) <= 448
+    assert len(overlay_png(explained(made_image(*shape)))) < 600_000  # of noise
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 20, 3), (1, 1, 3), (1200, 900, 3)])

@@ -1,5 +1,6 @@
 """Images beside what speaks for a class on them: Grad-CAM laid over the image."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,6 +77,15 @@ def _shrunk(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Take one pixel off the border of a region; the picture's own edge is none."""
     padded = np.pad(inside, 1, mode="edge")
     return inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+
+
+def overlay_png(explained: Explained) -> bytes:
+    """Return the overlay as a small PNG, some 224 pixels wide, without words."""
+    buffer = io.BytesIO()
+    picture = Image.fromarray(overlay(explained.pixels, explained.heat))
+    picture.thumbnail((2 * OVERLAY_PIXELS, 2 * OVERLAY_PIXELS))
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def beside(pixels: Pixels, heat: npt.NDArray[np.float32], side_pixels: int = 160) -> Pixels:
