@@ -23,7 +23,8 @@ from netwright.training.state import TrainingState
 
 DIVERGED = 4.0  # times the least smoothed loss so far ends the test, as in fastai
 MOMENTUM = 0.98  # of the smoothed loss that decides it, as in fastai
-SMOOTHING_STEPS = 3.0  # standard deviation of the kernel that smooths the losses for suggestions
+SMOOTHING_DECADES = 0.25  # standard deviation of the kernel that smooths the losses: a factor of 1.8 in lr
+FEWEST_SMOOTHED = 2.0  # steps, where they are far apart
 FEWEST_STEPS = 10  # with fewer there is no slope to speak of
 Floats = npt.NDArray[np.float64]
 
@@ -39,7 +40,13 @@ class RangeTest:
     @property
     def smoothed(self) -> tuple[float, ...]:
         """The losses as the suggestions see them."""
-        return tuple(smooth(self.losses).tolist())
+        return tuple(smooth(self.losses, self.smoothing_steps).tolist())
+
+    @property
+    def smoothing_steps(self) -> float:
+        """The standard deviation of the smoothing kernel in steps: more steps in a decade, less noise."""
+        decades = math.log10(self.lrs[-1] / self.lrs[0]) if len(self.lrs) > 1 else 0.0
+        return max(FEWEST_SMOOTHED, SMOOTHING_DECADES * (len(self.lrs) - 1) / decades) if decades else FEWEST_SMOOTHED
 
 
 @dataclass(frozen=True)
@@ -134,25 +141,30 @@ def suggest(test: RangeTest) -> Suggestions:
     `steepest`: where the loss falls fastest over log lr, before its minimum; `tenth`: a tenth of the lr at the minimum
     (both fastai's first rules, after Smith 2018); `valley`: in the middle third of the longest falling subsequence of
     the moving average (fastai's default since 2021)."""
-    losses = smooth(test.losses)
+    losses = smooth(test.losses, test.smoothing_steps)
     least = int(losses.argmin())
-    if len(losses) < FEWEST_STEPS or least < 2 or not _fell(test.losses[: least + 1], losses[: least + 1]):
+    if len(losses) < FEWEST_STEPS or least < 2:
         return Suggestions(None, None, None)
-    slopes = np.gradient(losses)[: least + 1]
-    return Suggestions(
-        test.lrs[int(slopes.argmin())], test.lrs[least] / 10, test.lrs[_valley(moving_average(test.losses))]
-    )
+    start = float(np.mean(test.losses[: max(3, least // 4)]))
+    fall = start - float(losses[least])
+    if not fall > _chance(np.asarray(test.losses) - losses, least, start, test.smoothing_steps):
+        return Suggestions(None, None, None)
+    # not in the noise of the flat beginning: where a tenth of the fall is behind it for good
+    begin = int(np.flatnonzero(losses[: least + 1] >= start - 0.1 * fall).max(initial=0))
+    steepest = begin + int(np.gradient(losses)[begin : least + 1].argmin())
+    return Suggestions(test.lrs[steepest], test.lrs[least] / 10, test.lrs[_valley(moving_average(test.losses))])
 
 
-def _fell(losses: Sequence[float], smoothed: Floats) -> bool:
-    """Say whether smoothed losses end lower than they began by more than 1 % and three standard errors of noise."""
-    noise = float(np.std(np.asarray(losses) - smoothed)) / math.sqrt(2 * math.sqrt(math.pi) * SMOOTHING_STEPS)
-    fall = float(smoothed[0] - smoothed[-1])
-    return fall > max(0.01 * abs(float(smoothed[0])), 3 * noise)
+def _chance(rests: Floats, least: int, start: float, smoothing_steps: float) -> float:
+    """Return how far smoothed losses fall by chance: 1 % of the start, or five standard errors of their noise.
+
+    Five and not two, since the start has an error too, and the least of many places is looked at."""
+    noise = float(np.std(rests[: least + 1])) / math.sqrt(2 * math.sqrt(math.pi) * smoothing_steps)
+    return max(0.01 * abs(start), 5 * noise)
 
 
-def smooth(losses: Sequence[float]) -> Floats:
-    """Return the losses (N,) smoothed by a Gaussian of 3 steps, which unlike a moving average has no lag.
+def smooth(losses: Sequence[float], smoothing_steps: float) -> Floats:
+    """Return the losses (N,) smoothed by a Gaussian of so many steps, which unlike a moving average has no lag.
 
     What is above twice the first ones, or not finite, counts as that: the explosion at the end would reach back."""
     values = np.array(losses, dtype=np.float64)
@@ -162,7 +174,7 @@ def smooth(losses: Sequence[float]) -> Floats:
     ceiling = 2 * float(known[: max(FEWEST_STEPS, 1)].mean())
     values = np.where(np.isfinite(values), np.minimum(values, ceiling), ceiling)
     apart = np.arange(len(values))[:, None] - np.arange(len(values))
-    weights = np.exp(-0.5 * (apart / SMOOTHING_STEPS) ** 2)
+    weights = np.exp(-0.5 * (apart / smoothing_steps) ** 2)
     return np.asarray((weights @ values) / weights.sum(axis=1))
 
 

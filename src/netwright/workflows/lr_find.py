@@ -105,8 +105,8 @@ def summary(test: RangeTest, recipe: Recipe) -> dict[str, Any]:
     rules = suggest(test)
     if rules.steepest is None or rules.tenth is None:
         raise WorkFailed(
-            f"no learning rate from {test.lrs[0]:g} to {test.lrs[-1]:g} made the loss fall; give other ends with "
-            "--from and --to, more steps with --steps, or look at the data and the network"
+            f"no learning rate from {test.lrs[0]:g} to {test.lrs[-1]:.2g} made the loss fall by more than its noise in "
+            f"{len(test.lrs)} steps; give more of them (--steps 400), other ends (--from, --to) or larger batches"
         )
     suggestions: Mapping[str, float | None] = {
         "steepest": rules.steepest,
