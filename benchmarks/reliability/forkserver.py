@@ -3,6 +3,7 @@
 It forks while it has one thread, and has computed nothing with torch before: else the child could hang on a lock that
 another thread held. The client side is `ForkServer`; requests and answers are lines of JSON."""
 
+import errno
 import json
 import os
 import resource
@@ -21,7 +22,6 @@ from benchmarks.reliability.phases import NAMES, Board, note_phases
 
 LOOK_SECONDS = 0.0002
 MOST_SECONDS = 300.0
-WALL_PER_CPU = 20  # a delay that is not over by the child's own clock, which stands still while it writes, is by ours
 IMPORTS = (
     *("matplotlib.pyplot", "sklearn.datasets", "scipy.optimize", "tensorboardX", "torchvision", "jinja2"),
     *("netwright.workflows.resume", "netwright.workflows.report", "netwright.workflows.api"),
@@ -32,11 +32,16 @@ IMPORTS = (
 
 @dataclass(frozen=True)
 class Kill:
-    """When to kill: `seconds` of the child's processor time after it entered a phase for the `entry`-th time."""
+    """When to kill: `seconds` of the child's processor time after it entered a phase for the `entry`-th time.
+
+    A delay that is not over by the child's own clock, which stands still while it waits for the disk, is after
+    `wall_factor` times as long by ours. With `fill` the child lives, and this file takes all the room of its disk."""
 
     phase: str
     entry: int = 1
     seconds: float = 0.0
+    fill: str = ""
+    wall_factor: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -150,13 +155,32 @@ def _watch(child: int, board: Board, kill: dict[str, Any] | None) -> int:
         if time.monotonic() - started > MOST_SECONDS:
             os.kill(child, signal.SIGABRT)
         if kill is not None and due is None and board.entry(kill["phase"])[0] >= kill["entry"]:
-            due = (time.clock_gettime(clock) + kill["seconds"], time.monotonic() + WALL_PER_CPU * kill["seconds"])
+            due = (
+                time.clock_gettime(clock) + kill["seconds"],
+                time.monotonic() + kill["wall_factor"] * kill["seconds"],
+            )
         if kill is not None and kill["phase"] == "begin" and due is None:
-            due = (kill["seconds"], started + WALL_PER_CPU * kill["seconds"])
+            due = (kill["seconds"], started + kill["wall_factor"] * kill["seconds"])
         if due is not None and (_clock(clock) >= due[0] or time.monotonic() >= due[1]):
+            if kill is not None and kill["fill"]:
+                fill_disk(Path(kill["fill"]))
+                kill = due = None
+                continue
             os.kill(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         time.sleep(LOOK_SECONDS)
+
+
+def fill_disk(path: Path) -> None:
+    """Write zeros to a file until no byte more has room."""
+    with path.open("ab", buffering=0) as file:
+        for size in (2**20, 2**12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
 
 
 def _clock(clock: int) -> float:

@@ -32,7 +32,7 @@ def measure(kills: int, megabytes: float, seed: int, scratch: Path) -> dict[str,
         seconds = ended.phases["save"][1] / 3
         done = last_told(told)
         while found.total() < kills:
-            kill = Kill("save", draws.randint(1, 2), draws.random() * seconds)
+            kill = Kill("save", draws.randint(1, 2), draws.random() * seconds, wall_factor=1)
             ended = server.run(JOB, kill, saves=2, **arguments)
             loaded, done_before, done = first_told(told), done, last_told(told)
             if ended.code > 0 or loaded is None:
