@@ -3,6 +3,7 @@
 # make lint       ruff and mypy --strict; make format repairs what can be repaired
 # make bench      measure ours beside the classic loop and a hand-written one (ARGS="--only WORK"); half an hour, quiet machine
 # make bench-peers  also beside Lightning, fastai, Keras and skorch, installed into .venv-peers (5 GB)
+# make reliability  kill, damage, fill the disk: the figures of docs/reliability.md (Linux; an hour)
 # make clean      remove the environment and what was built; runs/ stays
 # Another Python: make demo PYTHON=python3.12. Another folder for the packages: make demo VENV=/some/folder
 
@@ -14,10 +15,10 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI
 # Imported, not just found: a launcher can exist for a version that isn't there, and ensurepip can be a missing package.
 SUITABLE = import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: help demo test test-slow lint format bench bench-peers clean
+.PHONY: help demo test test-slow lint format bench bench-peers reliability clean
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
@@ -43,6 +44,10 @@ bench: $(VENV)/.installed
 
 bench-peers: $(VENV)/.installed $(PEERS)/.installed
 	@$(BIN)/python -m benchmarks.run --peers $(PEERS)/bin/python $(ARGS)
+
+reliability: $(VENV)/.installed-dev
+	@for figure in kills saves damage disk_full; do $(BIN)/python -m benchmarks.reliability.$$figure || exit 1; done
+	@$(BIN)/python -m pytest tests/integration/test_any_sequence.py -m slow --timeout 3600
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -110,6 +110,14 @@ def test_a_pickle_called_bundle(kind: str, file: str, run: Path, shell: Shell, t
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("file", ["weights.pth", "weights.safetensors"])
+def test_a_pickle_called_weights(kind: str, file: str, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / file).write_bytes(bombs(tmp_path)[kind])
+    refused(shell("train", "digits", *QUICK, "--model", "cnn", "--set", f"model.weights={tmp_path / file}"), file)
+    assert not (tmp_path / "exploded").exists()
+
+
 def test_the_bomb_is_one(tmp_path: Path) -> None:
     for kind, content in bombs(tmp_path).items():
         (tmp_path / "bomb").write_bytes(content)

@@ -24,6 +24,8 @@ def test_the_moments_depend_on_the_seed_alone() -> None:
     assert one[0].moments != other[0].moments
     assert [moment.phase for moment in one[0].moments] == ["start", "training", "training", "training", "results"]
     assert all(0 <= moment.fraction < 1 for moment in one[0].moments)
+    in_training = [moment.fraction for moment in one[0].moments[1:4]]
+    assert in_training == sorted(in_training)
 
 
 @pytest.mark.parametrize(

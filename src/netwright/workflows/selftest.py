@@ -105,7 +105,8 @@ def plan_trials(gpu: str | None, seed: int, quick: bool) -> list[Trial]:
     draws = random.Random(seed)
 
     def moments(*phases: Any) -> tuple[Moment, ...]:
-        return tuple(Moment(phase, draws.random()) for phase in phases)
+        further_on = iter(sorted(draws.random() for phase in phases if phase == "training"))
+        return tuple(Moment(phase, next(further_on) if phase == "training" else draws.random()) for phase in phases)
 
     several = ("training", "results") if quick else ("start", "training", "training", "training", "results")
     trials = [Trial("CPU", {"device": "cpu"}, True, moments(*several))]
@@ -131,7 +132,7 @@ def try_device(trial: Trial, scratch: Path, seed: int, epochs: int, console: Con
     console.say(f"\n{trial.name} ({outcome.machine})")
     console.say(f"plain    {epochs} epochs, {duration(whole)}")
     for moment in trial.moments:
-        outcome.kills += _kill_once(processes, plain, broken, moment, lengths, trial, console)
+        outcome.kills += _kill_once(processes, plain, broken, moment, lengths, console)
     processes.run(broken, _words(plain, broken))
     outcome.differences = compare_runs(plain, broken)
     outcome.largest_weight_difference = largest_weight_difference(plain, broken)
@@ -141,20 +142,16 @@ def try_device(trial: Trial, scratch: Path, seed: int, epochs: int, console: Con
 
 
 def _kill_once(
-    processes: Processes, plain: Path, broken: Path, moment: Moment, lengths: Lengths, trial: Trial, console: Console
+    processes: Processes, plain: Path, broken: Path, moment: Moment, lengths: Lengths, console: Console
 ) -> list[dict[str, Any]]:
     """Let one sitting run to its moment; return what is known of the kill, nothing when the run was done before."""
-    num_training = sum(each.phase == "training" for each in trial.moments)
-    length: float = getattr(lengths, moment.phase)
-    # the training of one run is shared among its kills, so that each finds some left
-    seconds = moment.fraction * (length / num_training if moment.phase == "training" else length)
-    age = processes.kill(broken, _words(plain, broken), moment, seconds)
+    age = processes.kill(broken, _words(plain, broken), moment, lengths)
     if age is None:
         console.say("killed   not: the run had come to its end before the moment that was drawn")
         return []
     epochs, total = epochs_done(broken), RunFolder(plain).read_recipe().training.epochs
     place = f"in epoch {epochs + 1} of {total}" if epochs < total else "while it wrote the results"
-    if moment.phase == "start":
+    if not (broken / "checkpoints" / "current").exists():
         place = "before its first checkpoint"
     console.say(f"killed   {age:.2f} s after its start, {place}")
     return [{"phase": moment.phase, "seconds": round(age, 3), "epochs_done": epochs}]

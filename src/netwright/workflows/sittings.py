@@ -62,14 +62,18 @@ class Processes:
         self._check(process, words)
         return lengths
 
-    def kill(self, run: Path, words: list[str], moment: Moment, seconds: float) -> float | None:
-        """Kill a sitting `seconds` into the moment's phase; return its age then, None when it had ended before."""
-        before = _mark(run)
+    def kill(self, run: Path, words: list[str], moment: Moment, lengths: Lengths) -> float | None:
+        """Kill a sitting at its moment, or when the moment's phase is over; return its age, None when it had ended.
+
+        How far a training is, is seen from its epochs: a clock alone is fooled by what else the machine does."""
+        before, due = _mark(run), None
         with self._begin(words) as process:
             try:
-                self._await_phase(process, moment.phase, run, before)
-                end = monotonic() + seconds
-                while process.poll() is None and monotonic() < end:
+                while process.poll() is None and self._passed() < MOST_SECONDS:
+                    if due is None and self._reached(run, moment, before):
+                        due = monotonic() + self._delay(moment, lengths)
+                    if self._over(run, moment.phase, before) or (due is not None and monotonic() >= due):
+                        break
                     sleep(LOOK_SECONDS)
                 age = self._passed()
                 killed = process.poll() is None
@@ -79,6 +83,24 @@ class Processes:
             return age
         self._check(process, words)
         return None
+
+    def _reached(self, run: Path, moment: Moment, before: object) -> bool:
+        """Say whether the sitting is where its delay begins."""
+        if moment.phase == "training":  # that it has saved makes sure that it gets on
+            return _mark(run) != before and epochs_done(run) >= int(moment.fraction * self._epochs)
+        return moment.phase == "start" or epochs_done(run) >= self._epochs
+
+    def _over(self, run: Path, phase: Phase, before: object) -> bool:
+        """Say whether the sitting has left the phase in which it was to be killed."""
+        if phase == "start":
+            return _mark(run) != before
+        return phase == "training" and _mark(run) != before and epochs_done(run) >= self._epochs
+
+    def _delay(self, moment: Moment, lengths: Lengths) -> float:
+        """Return how many seconds after `_reached` to kill."""
+        if moment.phase == "training":
+            return moment.fraction * self._epochs % 1 * lengths.training / self._epochs
+        return moment.fraction * float(getattr(lengths, moment.phase))
 
     def _begin(self, words: list[str]) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "netwright", *words, "--quiet"]
