@@ -20,7 +20,7 @@ from netwright.runs.folder import RunFolder
 from netwright.workflows.console import Console
 from netwright.workflows.duration import duration
 from netwright.workflows.interrupt import sigterm_as_ctrl_c
-from netwright.workflows.sittings import Lengths, Moment, Processes, epochs_done
+from netwright.workflows.killing import Lengths, Moment, Processes, epochs_done
 
 MOST_DIFFERENCES = 5  # that are printed
 NEEDED_BYTES = 5_000_000  # two runs of 1.5 MB and what a save needs beside
