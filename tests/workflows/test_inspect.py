@@ -45,7 +45,7 @@ def test_the_table_adds_up_to_the_network(run: nw.Run) -> None:
     assert sum(layer["num_parameters"] for layer in summary["layers"]) == total == summary["num_parameters"]
     assert summary["input_shape"] == [1, 8, 8]
     assert summary["layers"][-1]["output_shapes"] == [[None, 10]]
-    assert summarize_run(run.path / "bundle") == summary
+    assert summarize_run(run.path / "bundle") == summary | {"stages": []}  # which a bundle does not know
 
 
 def test_pictures_of_images(run: nw.Run, files: list[str], tmp_path: Path) -> None:
@@ -146,3 +146,20 @@ def test_a_network_of_the_users_own(two_digits: Arrays, tmp_path: Path) -> None:
     assert [layer["name"] for layer in run.layers()["layers"]] == ["conv", "head"]
     found = run.explain(two_digits[0][:2])
     assert found.layer == "conv" and found.images[0].heat.shape == (8, 8)
+
+
+def test_stages_say_what_was_trained(digits: Arrays, files: list[str], tmp_path: Path) -> None:
+    """Also beside Grad-CAM, which needs gradients where the training had none."""
+    model = {"name": "cnn", "channels": [4, 8]}
+    training = {"freeze": "backbone", "unfreeze": {"features.1": 2}}
+    run = nw.train("digits", model=model, epochs=1, training=training, out=tmp_path / "run", quiet=True, threads=1)
+    result = inspect(run.path, files[:1], out=tmp_path / "pictures")
+    summary = result["summary"]
+    assert [(stage["name"], stage["begins"]) for stage in summary["stages"]] == [
+        ("features.0", None),
+        ("features.1", 2),
+        ("head", 1),
+    ]
+    assert [stage["num_parameters"] for stage in summary["stages"]] == [4 * 9 + 4 + 8, 8 * 4 * 9 + 8 + 16, 330]
+    assert summary["num_frozen"] == 4 * 9 + 4 + 8
+    assert result["images"][0]["peak"] is not None

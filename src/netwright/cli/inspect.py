@@ -66,7 +66,24 @@ def _layers(summary: Mapping[str, Any]) -> str:
     frozen = f", {summary['num_frozen']:,} of them frozen" if summary["num_frozen"] else ""
     shape = " × ".join(map(str, summary["input_shape"]))
     total = f"{summary['num_parameters']:,} parameters{frozen}; input {shape}"
-    return f"{table(rows, ('layer', 'kind', 'output', 'parameters', ''), right=(3,))}\n\n{total}"
+    text = f"{table(rows, ('layer', 'kind', 'output', 'parameters', ''), right=(3,))}\n\n{total}"
+    return (
+        f"{text}\n\n{_stages(summary['stages'])}"
+        if any(_begins(each) != "trained" for each in summary["stages"])
+        else text
+    )
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """A line a stage: what was trained, and from which epoch on."""
+    rows = [(stage["name"], f"{stage['num_parameters']:,}", _begins(stage)) for stage in stages]
+    return table(rows, ("stage", "parameters", ""), right=(1,))
+
+
+def _begins(stage: Mapping[str, Any]) -> str:
+    if stage["begins"] is None:
+        return "frozen"
+    return "trained" if stage["begins"] == 1 else f"trained from epoch {stage['begins']} on"
 
 
 def _shapes(layer: Mapping[str, Any]) -> str:

@@ -24,12 +24,16 @@ def weights_folder() -> Path:
     return cache_folder() / "weights"
 
 
-def fetch_weights(url: str, say: Callable[[str], None] | None = None, timeout: float = TIMEOUT_SECONDS) -> Path:
+def fetch_weights(
+    url: str, say: Callable[[str], None] | None = None, timeout: float = TIMEOUT_SECONDS, name: str | None = None
+) -> Path:
     """Return the file of an address: from our cache folder, from torch's own, or downloaded now, which `say` is told.
+
+    `name` is what it is kept as, if not by its name in the address.
 
     Raises MachineError, with the way out, when it can't be fetched, and WeightsError when its hash is not the one in
     its name."""
-    name = url.rpartition("/")[2]
+    name = name or url.rpartition("/")[2]
     target = weights_folder() / name
     for place in (target, Path(torch.hub.get_dir()) / "checkpoints" / name):
         if place.is_file():

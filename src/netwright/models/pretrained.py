@@ -57,7 +57,7 @@ def open_published(model: Model, say: Callable[[str], None] | None = None) -> Pr
 
     Raises RecipeError when there are none of that name, MachineError when they can't be fetched."""
     if model.name.startswith(TIMM):
-        weights, preprocessing, digest, title = published_timm(model)
+        weights, preprocessing, digest, title = published_timm(model, say)
         return Pretrained(model.weights, title, weights, digest, Preprocessing(*preprocessing))
     chosen = _torchvision_weights(model)
     path = fetch_weights(chosen.url, say)

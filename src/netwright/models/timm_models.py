@@ -1,15 +1,17 @@
 """timm's networks as an extra (`pip install netwright[timm]`), by the names `timm/NAME`."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from netwright.config.models import Model, TorchvisionModel
-from netwright.errors import MachineError, RecipeError, did_you_mean
-from netwright.files.hashing import sha256_bytes
+from netwright.errors import RecipeError, did_you_mean
+from netwright.files.hashing import sha256_file
+from netwright.models.download import fetch_weights
 from netwright.models.request import Request
 from netwright.models.shapes import output_of
 
@@ -55,8 +57,10 @@ def timm_preprocessing(name: str) -> PreprocessingFields:
     return (height, width), tuple(found["mean"]), tuple(found["std"]), resize
 
 
-def published_timm(model: Model) -> tuple["OrderedDict[str, Tensor]", PreprocessingFields, str, str]:
-    """Return timm's own weights, their preprocessing, a hash of them all, and what they are called.
+def published_timm(
+    model: Model, say: Callable[[str], None] | None = None
+) -> tuple["OrderedDict[str, Tensor]", PreprocessingFields, str, str]:
+    """Return timm's own weights, their preprocessing, their file's hash, and what they are called.
 
     Raises RecipeError when timm has none, MachineError when they can't be fetched."""
     if model.weights != "default":
@@ -67,18 +71,19 @@ def published_timm(model: Model) -> tuple["OrderedDict[str, Tensor]", Preprocess
     timm, name, configuration = _timm(), _checked_name(model.name), _configuration(model.name)
     if not configuration.has_weights:
         raise RecipeError(f"`model.name` is {model.name!r}, for which timm has no weights; take --weights none")
-    try:
-        network: nn.Module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # huggingface_hub has many errors for one cause
-        where = configuration.url or f"https://huggingface.co/{configuration.hf_hub_id}"
-        first = str(error).split("\n")[0]
-        raise MachineError(
-            f"timm's weights for {name} could not be downloaded ({first}). Fetch them elsewhere from {where} and give "
-            "the file: --weights PATH; without any: --weights none"
-        ) from None
+    kept = f"{configuration.architecture}.{configuration.tag}".rstrip(".")
+    url = configuration.url
+    if configuration.hf_hub_id:
+        file_name = configuration.hf_hub_filename or "model.safetensors"
+        url = f"https://huggingface.co/{configuration.hf_hub_id}/resolve/main/{file_name}"
+        kept += Path(file_name).suffix
+    else:
+        kept = str(url).rpartition("/")[2]
+    path = fetch_weights(url, say, name=kept)  # timm's own way there tries for a minute
+    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
     weights = OrderedDict((key, value.contiguous()) for key, value in network.state_dict().items())
     title = f"timm's {configuration.architecture}.{configuration.tag}".rstrip(".")
-    return weights, timm_preprocessing(model.name), sha256_bytes(save(dict(weights))), title
+    return weights, timm_preprocessing(model.name), sha256_file(path), title
 
 
 def _timm() -> ModuleType:

@@ -1,6 +1,8 @@
 """`netwright inspect`: the layers of a run's network, and, with images, where it looks and what its layers see."""
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ from torch import Tensor
 
 from netwright.data.image_paths import image_files
 from netwright.deployment.predictor import Predictor
-from netwright.errors import DataError, NetwrightError
+from netwright.errors import DataError, NetwrightError, RecipeError
 from netwright.inspection.filters import feature_maps, first_filters
 from netwright.inspection.summary import summarize
+from netwright.training.fine_tuning import freeze_for_good, trained_stages
 from netwright.workflows.explain import Explanations, explain_pixels, network_images, seen_pixels
 from netwright.workflows.own import Own
-from netwright.workflows.predict import opened
+from netwright.workflows.predict import locate, opened
 
 MOST_IMAGES = 12
 MOST_FILTERS, MOST_MAPS = 64, 16
@@ -24,7 +27,7 @@ MOST_FILTERS, MOST_MAPS = 64, 16
 def summarize_run(run: str | Path, own: Own | None = None, *, depth: int | None = None) -> dict[str, Any]:
     """Return the table of layers of a run's or a bundle's network; see `inspection.summary.Summary`."""
     with opened(run, own or Own()) as predictor:
-        return _summary(predictor, depth)
+        return _summary(predictor, depth, run)
 
 
 def inspect(
@@ -46,7 +49,7 @@ def inspect(
     if paths and not files:
         raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor:
-        result: dict[str, Any] = {"run": str(run), "summary": _summary(predictor, depth)}
+        result: dict[str, Any] = {"run": str(run), "summary": _summary(predictor, depth, run)}
         if not files and out is None:
             return result
         folder = out or Path("inspection")
@@ -59,9 +62,22 @@ def inspect(
     return result | {"pictures": pictures}
 
 
-def _summary(predictor: Predictor, depth: int | None) -> dict[str, Any]:
-    bundle = predictor.bundle
-    return summarize(predictor.network, (bundle.in_channels, *bundle.image_size), depth=depth).to_mapping()
+def _summary(predictor: Predictor, depth: int | None, run: str | Path) -> dict[str, Any]:
+    """Return the table; of a run it says what was frozen and, as `stages`, what was trained from which epoch on.
+
+    A bundle alone does not know how it was trained."""
+    bundle, (_, folder) = predictor.bundle, locate(run)
+    stages: list[dict[str, Any]] = []
+    trained = [parameter for parameter in predictor.network.parameters() if parameter.requires_grad]
+    if folder is not None:
+        training = folder.read_recipe().training
+        with contextlib.suppress(RecipeError):  # a network of the user's own may have no head to be found
+            stages = [asdict(stage) for stage in trained_stages(predictor.network, training)]
+            freeze_for_good(predictor.network, training)
+    table = summarize(predictor.network, (bundle.in_channels, *bundle.image_size), depth=depth)
+    for parameter in trained:  # Grad-CAM needs them so
+        parameter.requires_grad_(True)
+    return table.to_mapping() | {"stages": stages}
 
 
 def _read(predictor: Predictor, files: Sequence[Path]) -> tuple[Tensor, list[str], list[dict[str, str]]]:
