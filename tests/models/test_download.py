@@ -30,6 +30,7 @@ class Pages(BaseHTTPRequestHandler):
         self.asked.append(name)
         if name.startswith("hang"):
             threading.Event().wait(2)
+            return
         content = self.files.get(name)
         if content is None:
             self.send_error(404)
