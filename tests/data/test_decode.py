@@ -162,3 +162,15 @@ def test_flipped_bits_end_in_a_picture_or_a_data_error(picture: Image.Image, kin
             except DataError:
                 continue
             assert decoded.shape == (18, 18, 3)
+
+
+def test_every_flipped_bit_in_the_pixels_of_a_png_is_noticed(picture: Image.Image) -> None:
+    """Pillow alone shows many of them as pixels."""
+    content = encoded(picture.convert("P"), "PNG", transparency=3)
+    start, end = content.index(b"PLTE"), content.index(b"IEND") - 4
+    for place in range(start, end, 3):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        with pytest.raises(DataError):
+            decode_picture(bytes(damaged), 3)
+    assert decode_picture(content, 3).size == picture.size

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from netwright.config.recipe import build_recipe
-from netwright.data import file_facts
+from netwright.data import decode, file_bytes, file_facts
 from netwright.data import store as store_module
 from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData, prepare, prepare_like
@@ -52,14 +52,14 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are read, with a file system whose times are exact at once."""
     seen: list[Path] = []
-    read = Path.read_bytes
+    read = file_bytes.read_file
 
-    def counted(self: Path) -> bytes:
-        if self.suffix == ".png":
-            seen.append(self)
-        return read(self)
+    def counted(path: Path) -> bytes:
+        seen.append(path)
+        return read(path)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    for module in (file_facts, decode):
+        monkeypatch.setattr(module, "read_file", counted)
     monkeypatch.setattr(file_facts, "_COARSE_NS", 0)
     return seen
 
@@ -131,7 +131,8 @@ def test_a_file_that_was_just_written_is_not_trusted(make_folder: Make, monkeypa
     root = make_folder({"cat": 6, "dog": 6})
     first = prepared_of(data={"source": str(root)})
     path = root / "cat" / "3.png"
-    monkeypatch.setattr(file_facts, "_stat", lambda path: (1, 2, path.stat().st_ctime_ns // 10**12, 3, 4))
+    coarse = lambda path: file_bytes.Stat(1, 2, path.stat().st_ctime_ns // 10**12, 3, 4)
+    monkeypatch.setattr(file_facts, "stat_of", coarse)
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
     assert prepared_of(data={"source": str(root)}).fingerprint != first.fingerprint
 

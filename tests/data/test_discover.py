@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -141,6 +142,23 @@ def test_links_that_leave_or_loop_are_not_followed(make_folder: Make, tmp_path: 
     listing = list_folder(root)
     assert listing.splits["all"]["cat"] == ["cat/0.png", "cat/inside.png"]
     assert any(notice.startswith("5 links") for notice in listing.notices)
+
+
+def test_folders_deeper_than_python_calls(make_folder: Make) -> None:
+    """Each function call takes a frame; the limit is lowered, since tools that remove folders have it too."""
+    root = make_folder({"cat": 1, "dog": 1})
+    deep = root / "cat" / "/".join(["d"] * 300)
+    deep.mkdir(parents=True)
+    (root / "cat" / "0.png").rename(deep / "0.png")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 60)
+    try:
+        listing = list_folder(root)
+        found = image_files(root)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert len(listing.splits["all"]["cat"]) == 1
+    assert len(found) == 2
 
 
 def test_needs_neither_numpy_nor_torch() -> None:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from netwright.data.file_bytes import read_file
+from netwright.data.png_chunks import damaged_chunk
 from netwright.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -39,12 +41,13 @@ _OTHERS = (
 
 
 class Header(NamedTuple):
-    """What a picture's header says: upright height and width in pixels, Pillow's mode, more than one frame."""
+    """What a picture's header says: upright height and width in pixels, Pillow's mode, several frames, the format."""
 
     height: int
     width: int
     mode: str
     animated: bool
+    format: str = ""
 
 
 def read_header(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Header:
@@ -54,7 +57,7 @@ def read_header(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS
         height, width = upright_size(image)
         animated = bool(getattr(image, "is_animated", False)) and image.format not in ("MPO", "JPEG")
         mode = "P" if image.mode == "P" else image.mode
-        return Header(height, width, mode, animated)
+        return Header(height, width, mode, animated, image.format or "")
 
 
 def open_picture(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -62,7 +65,7 @@ def open_picture(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXEL
     if isinstance(source, Image.Image):
         image = source
     else:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = source if isinstance(source, bytes) else read_file(source)
         if not content:
             raise _Refused("empty file (0 bytes)")
         try:
@@ -71,6 +74,9 @@ def open_picture(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXEL
             raise _Refused(f"declares more than {max_pixels // 10**6} million pixels") from None
         except UnidentifiedImageError:
             raise _Refused(f"not an image ({_looks_like(content)}; read are {', '.join(FORMATS)})") from None
+        wrong = damaged_chunk(content) if image.format == "PNG" else None
+        if wrong is not None:
+            raise _Refused(f"damaged (a {wrong} chunk is cut off, or its checksum wrong)")
     if image.width * image.height > max_pixels:
         raise _Refused(f"declares {image.width} × {image.height} pixels, more than {max_pixels // 10**6} million")
     if image.width == 0 or image.height == 0:
@@ -180,12 +186,14 @@ def _explained(source: Any) -> Iterator[None]:
     name = str(source) if isinstance(source, (str, Path)) else "the image"
     try:
         yield
-    except _Refused as error:
+    except (_Refused, DataError) as error:
         raise DataError(f"{name}: {error}") from None
     except FileNotFoundError:
         raise DataError(f"{name}: no such file (any more)") from None
     except PermissionError:
         raise DataError(f"{name}: no permission to read it") from None
+    except IsADirectoryError:
+        raise DataError(f"{name}: a folder, not a file") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(f"{name}: damaged ({reason})") from None

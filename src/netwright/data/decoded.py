@@ -14,9 +14,11 @@ import numpy as np
 from netwright.data.channels import to_channels
 from netwright.data.decode import quiet_pillow
 from netwright.data.decoding import decoding_key
+from netwright.data.file_facts import check_unchanged, file_facts
 from netwright.data.fingerprint import sample_digests
 from netwright.data.items import as_picture, read_fixed_item
 from netwright.data.labelled import Array, ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
+from netwright.data.odd_images import flat_notices, is_flat
 from netwright.data.transform import EvalTransform
 from netwright.errors import DataError
 from netwright.files.blocks import Block, Say, find_block, open_block, spare_values
@@ -58,13 +60,33 @@ def decode(labelled: LabelledData, rows: Rows, transform: EvalTransform, say: Sa
             title=title,
             size=int(np.prod(shape, dtype=np.int64)),
             dtype="uint8",
-            fill=lambda values: {"bad": decode_rows(images, rows, transform, values.reshape(shape).__setitem__, say)},
+            fill=lambda values: fill_rows(images, rows, transform, values.reshape(shape).__setitem__, say),
             say=say,
         )
     pixels = block.values.reshape(shape)
     still = _still_bad(block, images, chosen, transform, pixels)
     bad = {row: still[row] for row in rows.tolist() if row in still}
-    return Decoded(pixels, None if len(chosen) == len(images) else chosen, bad, block.notices)
+    return Decoded(pixels, None if len(chosen) == len(images) else chosen, bad, notices_of(labelled, block, chosen))
+
+
+def fill_rows(
+    images: ImageSource, rows: Rows, transform: EvalTransform, put: Callable[[int, Array], None], say: Say | None
+) -> dict[str, Any]:
+    """Decode rows as `decode_rows` does; return what is kept beside the pixels: places of the bad and flat ones."""
+    flat: list[int] = []
+
+    def look_and_put(place: int, pixels: Array) -> None:
+        put(place, pixels)
+        if pixels.dtype == np.uint8 and is_flat(pixels):
+            flat.append(place)
+
+    return {"bad": decode_rows(images, rows, transform, look_and_put, say), "flat": sorted(flat)}
+
+
+def notices_of(labelled: LabelledData, block: Block, rows: Rows) -> tuple[str, ...]:
+    """Return how the pixels of rows came, and which of them are flat."""
+    flat = rows[np.array(block.meta["flat"], np.int64)].tolist()
+    return block.notices + flat_notices(labelled, flat, len(rows))
 
 
 def _key(images: ImageSource, rows: Rows, transform: EvalTransform) -> dict[str, Any]:
@@ -117,7 +139,14 @@ def decode_rows(
 
 def _reader(images: ImageSource, transform: EvalTransform) -> Callable[[int], Array]:
     if isinstance(images, FileImages):
-        return lambda row: transform.decode(images.paths[row])
+        facts = file_facts(images)
+
+        def read(row: int) -> Array:
+            pixels = transform.decode(images.paths[row])
+            check_unchanged(images.paths[row], facts[row])
+            return pixels
+
+        return read
     if isinstance(images, ArrayImages):
         return lambda row: transform.decode(images.pixels[row])
     assert isinstance(images, ItemImages)

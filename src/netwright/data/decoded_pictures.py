@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from netwright.data.channels import to_channels
-from netwright.data.decoded import decode_rows
+from netwright.data.decoded import decode_rows, fill_rows, notices_of
 from netwright.data.decoding import decoding_key
 from netwright.data.file_facts import file_facts
 from netwright.data.fingerprint import sample_digests
@@ -45,8 +45,8 @@ def _of_files(
 
     def fill(values: Array) -> dict[str, Any]:
         pictures = Pictures(values, offsets, sizes, transform.channels)
-        found = decode_rows(images, chosen, transform, lambda place, made: pictures.put(int(chosen[place]), made))
-        return {"bad": [place for place, _ in found]}
+        kept = fill_rows(images, chosen, transform, lambda place, made: pictures.put(int(chosen[place]), made), say)
+        return kept | {"bad": [place for place, _ in kept["bad"]]}
 
     if block is None:
         title = f"{labelled.name}: {len(rows):,} whole images, {'gray' if transform.channels == 1 else 'RGB'}"
@@ -56,7 +56,8 @@ def _of_files(
     # tried again: memory or file handles may have been short, once
     doubtful = np.intersect1d(chosen[np.array(block.meta["bad"], np.int64)], rows)
     found = decode_rows(images, doubtful, transform, lambda place, made: pictures.put(int(doubtful[place]), made))
-    return pictures, {int(doubtful[place]): reason for place, reason in found}, block.notices
+    bad = {int(doubtful[place]): reason for place, reason in found}
+    return pictures, bad, notices_of(labelled, block, chosen)
 
 
 def _sizes(images: FileImages, rows: Rows, transform: EvalTransform) -> Rows:

@@ -11,7 +11,7 @@ from PIL import features
 
 from netwright.data.transform import EvalTransform
 
-_CODE = ("arrays.py", "channels.py", "decode.py", "resize.py", "transform.py")
+_CODE = ("arrays.py", "channels.py", "decode.py", "png_chunks.py", "resize.py", "transform.py")
 _AFTER_DECODING = ("image_size", "resize", "mean", "std", "kind", "views")
 
 

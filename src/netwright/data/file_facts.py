@@ -19,6 +19,7 @@ import msgspec
 
 from netwright.data.decode import Header, quiet_pillow, read_header
 from netwright.data.decoding import decoder
+from netwright.data.file_bytes import Stat, read_file, stat_of
 from netwright.data.labelled import FileImages
 from netwright.errors import DataError, MachineError
 from netwright.files.atomic import write_atomic
@@ -26,6 +27,7 @@ from netwright.files.block_limit import INDEX, block_folder
 
 _COARSE_NS = 2 * 10**9
 _THREADS = 8
+_NO_STAT = Stat(0, 0, 0, 0, 0)
 UNREAD = b"\0" * 32
 _known: "WeakKeyDictionary[FileImages, list[Fact]]" = WeakKeyDictionary()
 
@@ -33,9 +35,9 @@ _known: "WeakKeyDictionary[FileImages, list[Fact]]" = WeakKeyDictionary()
 class Fact(msgspec.Struct, frozen=True, array_like=True):
     """`digest` is the SHA-256 of the bytes, zeros if the file can't be read; a text as `header` says what is wrong.
 
-    `stat` is (size, modification ns, change ns, inode, device)."""
+    `stat` is how the file was then."""
 
-    stat: tuple[int, int, int, int, int]
+    stat: Stat
     digest: bytes
     header: Header | str
 
@@ -74,15 +76,17 @@ def _look(paths: Sequence[Path]) -> list[Fact]:
 
 def _fact(path: Path, known: Fact | None) -> Fact:
     try:
-        stat = _stat(path)
+        stat = stat_of(path)
         if known is not None and known.stat == stat:
             return known
-        content = path.read_bytes()
-        stat = stat if stat == _stat(path) else (0, 0, time.time_ns(), 0, 0)  # changed under us: not to be remembered
+        content = read_file(path)
+        stat = stat if stat == stat_of(path) else Stat(0, 0, time.time_ns(), 0, 0)  # changed under us: not remembered
     except FileNotFoundError:
-        return Fact((0, 0, 0, 0, 0), UNREAD, "no such file (any more)")
+        return Fact(_NO_STAT, UNREAD, "no such file (any more)")
     except PermissionError:
-        return Fact((0, 0, 0, 0, 0), UNREAD, "no permission to read it")
+        return Fact(_NO_STAT, UNREAD, "no permission to read it")
+    except DataError as error:
+        return Fact(_NO_STAT, UNREAD, str(error))
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from None
     try:
@@ -92,9 +96,14 @@ def _fact(path: Path, known: Fact | None) -> Fact:
     return Fact(stat, hashlib.sha256(content).digest(), header)
 
 
-def _stat(path: Path) -> tuple[int, int, int, int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+def check_unchanged(path: Path, fact: Fact) -> None:
+    """Raise DataError when a file is not the one that was looked at when the data were opened."""
+    try:
+        same = stat_of(path) == fact.stat
+    except OSError:
+        same = False
+    if not same:
+        raise DataError(f"{path}: was changed or removed while the data were read; start again")
 
 
 def _load(place: Path) -> dict[bytes, Fact]:

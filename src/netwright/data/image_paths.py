@@ -52,6 +52,16 @@ def _under(path: str) -> Iterator[str]:
 
 def _walk(folder: str) -> Iterator[str]:
     """Yield a folder's images, then those of its folders, both sorted by name."""
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        folders, files = _images_in(here)
+        yield from (os.path.join(here, name) for name in sorted(files))
+        waiting += [os.path.join(here, name) for name in sorted(folders, reverse=True)]
+
+
+def _images_in(folder: str) -> tuple[list[str], list[str]]:
+    """Return the names of a folder's folders, without linked ones, and of its images."""
     folders, files = [], []
     try:
         with os.scandir(folder) as entries:
@@ -60,14 +70,11 @@ def _walk(folder: str) -> Iterator[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file():
+                elif entry.name.lower().endswith(IMAGE_SUFFIXES) and os.path.isfile(entry.path):  # a link may loop
                     files.append(entry.name)
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror}); check its permissions") from None
-    for name in sorted(files):
-        yield os.path.join(folder, name)
-    for name in sorted(folders):
-        yield from _walk(os.path.join(folder, name))
+    return folders, files
 
 
 def _matching(pattern: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ def list_folder(root: Path, *, training: bool = True) -> Listing:
     return Listing(_without_empty(found, root, notices, training), notices + _walk_notices(walk))
 
 
-def _entries(folder: Path, walk: _Walk) -> tuple[list[str], list[str]]:
+def _entries(folder: str | Path, walk: _Walk) -> tuple[list[str], list[str]]:
     """Return the sorted names of sub-folders and files to look at; hidden ones and links that leave are put aside."""
     folders, files = [], []
     try:
@@ -120,21 +120,34 @@ def _list_classes(root: Path, part: str, walk: _Walk, notices: list[str]) -> dic
     if loose:
         notices.append(f"{len(loose)} images beside the class folders of {part or root.name}/ have no label: left out")
     walk.strays += [name for name in files if name not in loose]
-    return {name: _list_images(root, os.path.join(part, name), walk, ()) for name in folders}
+    return {name: _list_images(root, os.path.join(part, name), walk) for name in folders}
 
 
-def _list_images(root: Path, part: str, walk: _Walk, above: tuple[str, ...]) -> list[str]:
-    """Return all images below `root/part`, relative to the root, sorted; `above` are the real folders on the way."""
-    here = os.path.realpath(root / part)
-    if here in above:
-        walk.links.append(part)
-        return []
-    folders, files = _entries(root / part, walk)
-    images = [os.path.join(part, name) for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
-    walk.strays += [name for name in files if not name.lower().endswith(IMAGE_SUFFIXES)]
-    for name in folders:
-        images += _list_images(root, os.path.join(part, name), walk, (*above, here))
+def _list_images(root: Path, part: str, walk: _Walk) -> list[str]:
+    """Return all images below `root/part`, relative to the root: a folder's own, sorted, then those of its folders."""
+    images: list[str] = []
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(part, frozenset())]  # with the folders on the way
+    while waiting:
+        part, above = waiting.pop()
+        folder = os.path.join(root, part)
+        here = _identity(folder)
+        if here in above:
+            walk.links.append(part)
+            continue
+        folders, files = _entries(folder, walk)
+        images += [os.path.join(part, name) for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
+        walk.strays += [name for name in files if not name.lower().endswith(IMAGE_SUFFIXES)]
+        waiting += [(os.path.join(part, name), above | {here}) for name in reversed(folders)]
     return images
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """Return what a folder has alone, whatever the path to it: device and inode."""
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise DataError(f"{folder[:200]} can't be read ({error.strerror}); check its permissions") from None
+    return found.st_dev, found.st_ino
 
 
 def _drop_unlabelled(

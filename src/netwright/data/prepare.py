@@ -16,6 +16,7 @@ from netwright.data.items import read_item, ready_item
 from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
 from netwright.data.loading import choose_workers
 from netwright.data.normalize import choose_normalization
+from netwright.data.odd_images import format_notices
 from netwright.data.resize import store_size, whole_store_size
 from netwright.data.scan import Scan, scan
 from netwright.data.store import Store, as_targets, build_store
@@ -24,6 +25,7 @@ from netwright.errors import DataError, RecipeError, listed
 from netwright.files.blocks import Say
 
 DEFAULT_SIZE = 224
+_MOST_LISTED = 200  # bad images; a data set of which more are bad is the wrong one
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ def prepare(
         store, bad, notices = build_store(labelled, used, geometry, say)
         labelled = _with_notices(labelled, notices)
         labelled, rows = _without_bad(labelled, rows, {**found.bad, **bad}, recipe)
-    labelled = _with_notices(labelled, _scan_notices(found))
+    labelled = _with_notices(labelled, _scan_notices(labelled, found))
     return _with_workers(_finish(labelled, rows, store, geometry, recipe, transform), recipe)
 
 
@@ -240,16 +242,15 @@ def _without_bad(
 
 
 def _bad_list(labelled: LabelledData, bad: dict[int, str]) -> str:
-    lines = [f"  {bad[row]}" for row in sorted(bad)[:10]]
-    more = [f"  and {len(bad) - 10} more"] if len(bad) > 10 else []
+    lines = [f"  {bad[row]}" for row in sorted(bad)[:_MOST_LISTED]]
+    more = [f"  and {len(bad) - _MOST_LISTED} more"] if len(bad) > _MOST_LISTED else []
     head = f"{len(bad)} of {len(labelled)} images of {labelled.name} can't be used:"
     return "\n".join([head, *lines, *more, "Repair or remove them, or leave them out with `data.on_bad_image: skip`."])
 
 
-def _scan_notices(found: Scan) -> list[str]:
-    if not found.num_animated:
-        return []
-    return [f"{found.num_animated} images have several frames or pages: the first one is used"]
+def _scan_notices(labelled: LabelledData, found: Scan) -> list[str]:
+    animated = [f"{found.num_animated} images have several frames or pages: the first one is used"]
+    return (animated if found.num_animated else []) + format_notices(labelled, found.rows_by_format)
 
 
 def _with_notices(labelled: LabelledData, notices: Sequence[str]) -> LabelledData:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ SCANNED_ITEMS = 64
 
 @dataclass(frozen=True)
 class Scan:
-    """Distinct (height, width), modes, all gray or not, the bad images with the reason, how many have frames."""
+    """Distinct (height, width), modes, all gray or not, the bad images with the reason, how many have frames.
+
+    `rows_by_format` are the rows of each file format; none where the images are no files."""
 
     sizes: Counter[tuple[int, int]]
     modes: Counter[str]
     gray: bool
     bad: dict[int, str]
     num_animated: int = 0
+    rows_by_format: dict[str, list[int]] = field(default_factory=dict)
 
 
 def scan(images: ImageSource, rows: Rows) -> Scan:
@@ -61,6 +64,7 @@ def _summary(found: Iterable[tuple[Any, Header | DataError]]) -> Scan:
     modes: Counter[str] = Counter()
     bad: dict[int, str] = {}
     animated = 0
+    formats: dict[str, list[int]] = {}
     for row, header in found:
         if isinstance(header, DataError):
             bad[int(row)] = str(header)
@@ -68,4 +72,6 @@ def _summary(found: Iterable[tuple[Any, Header | DataError]]) -> Scan:
         sizes[header.height, header.width] += 1
         modes[header.mode] += 1
         animated += header.animated
-    return Scan(sizes, modes, bool(modes) and set(modes) <= set(GRAY_MODES), bad, animated)
+        if header.format:
+            formats.setdefault(header.format, []).append(int(row))
+    return Scan(sizes, modes, bool(modes) and set(modes) <= set(GRAY_MODES), bad, animated, formats)

@@ -84,7 +84,7 @@ def bundle_members(bundle: Bundle, weights: dict[str, Tensor], golden: Golden | 
         note = {"kind": golden.kind, "num": len(golden.images), "sha256": sha256_bytes(members[GOLDEN])}
     bundle = replace(bundle, golden=note)
     described = bundle.to_mapping() | {"weights_sha256": sha256_bytes(content)}
-    return members | {CARD: card_of(described).encode(), DESCRIPTION: sealed_json(described)}
+    return members | {CARD: card_of(described).encode("utf-8", "backslashreplace"), DESCRIPTION: sealed_json(described)}
 
 
 def save_bundle(folder: Path, bundle: Bundle, weights: dict[str, Tensor], golden: Golden | None = None) -> bool:
