@@ -379,6 +379,13 @@ def test_killed_before_the_first_checkpoint_starts_over(
     assert results(nw.resume(tmp_path / "broken", quiet=True).path) == expected
 
 
+def test_killed_when_there_was_nothing_but_the_recipe(tmp_path: Path) -> None:
+    whole = nw.train("digits", out=tmp_path / "whole", model="linear", quiet=True, threads=1, epochs=1, device="cpu")
+    (tmp_path / "broken").mkdir()
+    shutil.copy(whole.path / "recipe.yaml", tmp_path / "broken")
+    assert results(nw.resume(tmp_path / "broken", quiet=True).path) == results(whole.path)
+
+
 def _dies(*arguments: Any, **named: Any) -> None:
     raise Killed
 

@@ -56,6 +56,32 @@ def test_a_folder_with_anything_in_it_is_refused() -> None:
     assert [path.name for path in Path("out").iterdir()] == ["letter.txt"]
 
 
+def test_what_a_kill_left_before_there_was_a_recipe_is_no_run() -> None:
+    """Such a folder can't be resumed, so the same command has to work again."""
+    (Path("here") / "sub").mkdir(parents=True)
+    for left in (".recipe.yaml.abc123.part", "sub/.recipe.yaml.abc123.part"):
+        (Path("here") / left).write_bytes(b"data: {sour")
+    with pytest.raises(InputError, match="exists already"):
+        create_run(Recipe(), Path("here"), "digits")
+    (Path("here") / "sub" / ".recipe.yaml.abc123.part").unlink()
+    (Path("here") / "sub").rmdir()
+    create_run(Recipe(), Path("here"), "digits")
+    assert sorted(path.name for path in Path("here").iterdir()) == ["checkpoints", "plots", "recipe.yaml"]
+
+
+def test_the_recipe_is_the_first_thing_in_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    plain = RunFolder.write_recipe
+
+    def look(folder: RunFolder, recipe: Recipe) -> None:
+        seen.append([path.name for path in folder.path.iterdir()])
+        plain(folder, recipe)
+
+    monkeypatch.setattr(RunFolder, "write_recipe", look)
+    create_run(Recipe(), Path("here"), "digits")
+    assert seen == [[]]
+
+
 def test_a_file_in_the_way_is_refused() -> None:
     Path("out").write_text("dear")
     with pytest.raises(InputError, match="out exists already"):

@@ -10,7 +10,7 @@ import yaml
 from netwright.config.library import read_recipe_file
 from netwright.config.recipe import Recipe, build_recipe
 from netwright.errors import InputError, MachineError, RecipeError, did_you_mean
-from netwright.files.atomic import explained, write_atomic
+from netwright.files.atomic import explained, sync_folder, write_atomic
 from netwright.files.sealed import ZEROS, broken_seal, read_sealed, sealed
 
 HOME = Path("runs")
@@ -134,9 +134,10 @@ def create_run(recipe: Recipe, out: Path | None, name: str) -> RunFolder:
     Raises InputError when `out` exists and holds anything, MachineError when it can't be written."""
     with explained(out or HOME, 1):
         folder = RunFolder(make_folder(out, name))
+        sync_folder(folder.path.parent)
+    folder.write_recipe(recipe)  # first: what a kill leaves without it could be neither resumed nor begun again
     for inner in (folder.checkpoints, folder.plots):
         inner.mkdir(exist_ok=True)
-    folder.write_recipe(recipe)
     return folder
 
 
@@ -146,12 +147,15 @@ def make_folder(out: Path | None, name: str) -> Path:
 
 
 def _make_given(out: Path) -> Path:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    torn = list(out.glob(".recipe.yaml.*.part")) if out.is_dir() else []  # of a run killed before it had a recipe
+    if out.exists() and (not out.is_dir() or set(out.iterdir()) - set(torn)):
         raise InputError(f"{out} exists already; nothing was overwritten: choose another --out, or resume it")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{out} lies under a file, not a folder; choose another --out") from None
+    for path in torn:
+        path.unlink(missing_ok=True)
     return out
 
 

@@ -24,6 +24,7 @@ def train_in(
 
     with folder_lock(folder.path):
         how_it_ended(folder, console)
+        folder.checkpoints.mkdir(exist_ok=True)  # a run that was killed as it began may have none
         note_state(folder, "running")
         try:
             sit(folder, recipe, console, own, plots=plots, test=test)
