@@ -46,6 +46,10 @@ def _report(found: Mapping[str, Any], cleared: Mapping[str, Any] | None) -> str:
     if rows:
         parts += [table(rows, ("entry", "size", "last used", "what"), right=(1,)), ""]
     parts.append(f"{size(found['bytes'])} of at most {size(found['limit_bytes'])} in {found['folder']}")
+    twins = found["twins"]
+    if twins["data_sets"]:
+        sets = f"{twins['data_sets']} data set{'' if twins['data_sets'] == 1 else 's'}"
+        parts.append(f"{size(twins['bytes'])} of twins found in {sets}; --clear removes it too")
     parts.append(
         "next: netwright cache --clear ENTRY" if rows else "nothing is kept; training on image files does that"
     )

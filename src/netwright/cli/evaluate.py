@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from netwright.cli.looks import looks
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import accuracy, number, percent, print_json, say, table, with_interval, work
 from netwright.cli.train import has_test_split
@@ -207,18 +208,3 @@ def _last_line(result: Mapping[str, Any], data: str | None) -> str:
     if data is None and result["split"] == "val" and has_test_split(result["run"]):
         return f"next: netwright evaluate {result['run']} --split test   # once the choice is made"
     return f"next: netwright predict {result['run']} IMAGE…"
-
-
-def looks(found: Mapping[str, Any]) -> str:
-    """How often this test split was looked at, and what that does to the number."""
-    notices = [f"note: {notice}" for notice in found["notices"]]
-    if found["number"] == 1:
-        return "\n".join([*notices, "this was the first look at this test split; it is recorded"])
-    line = f"this was look number {found['number']} at this test split, "
-    if found["networks"] == 1:
-        return "\n".join([*notices, f"{line}at the same network each time: its number is no better for that"])
-    flattered = (
-        f"of {found['networks']} networks: the best of so many is too high by up to "
-        f"{100 * found['optimism']:.1f} points by chance alone"
-    )
-    return "\n".join([*notices, line + flattered])

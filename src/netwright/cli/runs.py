@@ -152,10 +152,15 @@ def _compare(compared: Mapping[str, Any]) -> str:
         rows.append((label, *(run.get(key) for run in compared["runs"])))
     rows.append(("time", *(duration(run.get("seconds")) for run in compared["runs"])))
     rows.append(("", "", ""))
-    rows += [(field, *map(_value, values)) for field, values in compared["differing"].items()]
+    kinds = {field: values for field, values in compared["differing"].items() if isinstance(values[0], Mapping)}
+    for field, values in compared["differing"].items():
+        shown = [value["name"] for value in values] if field in kinds else [_value(value) for value in values]
+        rows.append((field, *shown))
     if not compared["differing"]:
         rows.append(("recipe", "the same", "the same"))
-    return f"{table(rows, ('', *names))}\n\n{_fair(compared)}"
+    pairs = [(field, name, value) for field in kinds for name, value in zip(names, kinds[field], strict=True)]
+    notes = [(f"{field} of {name}", _value(value)) for field, name, value in pairs]
+    return "\n\n".join(filter(None, [table(rows, ("", *names)), table(notes), _fair(compared)]))
 
 
 def _fair(compared: Mapping[str, Any]) -> str:

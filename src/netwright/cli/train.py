@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from netwright.cli.looks import looks
 from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
 from netwright.cli.text import accuracy, duration, number, percent, print_json, say, table, work
 
@@ -126,6 +127,8 @@ def series_summary(series: Mapping[str, Any]) -> str:
             f"{split} accuracy  {percent(found['mean'])} ± {100 * found['standard_deviation']:.2f} (standard "
             f"deviation of {found['num_runs']} seeds); the mean is between {100 * low:.1f} and {100 * high:.1f} %"
         )
+    if series.get("looks"):
+        lines.append(looks(series["summary"]["test"]["looks"]))
     lines.append("these are the differences between trainings, on the same images: other images differ more")
     return "\n".join([*lines, f"\nseries   {series['series']}"])
 
@@ -153,6 +156,8 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
     text = "\n" + table(rows)
     if result.get("diagnosis"):
         text += "\n\n" + diagnosis(result["diagnosis"])
+    if result.get("looks"):
+        text += "\n\n" + looks(metrics["test"]["looks"])
     if "test" in metrics or not has_test:
         return f"{text}\n\nnext: netwright predict {result['run']} IMAGE…"
     return f"{text}\n\nnext: netwright evaluate {result['run']} --split test   # opens the sealed test split"

@@ -95,7 +95,7 @@ def _missing(of_user: list[Look], of_run: list[Look], run: Path, weights: str) -
     if lost:
         notices.append(
             f"this run's ledger.jsonl lacked {_counted(lost)} at this network that your own ledger has: it was "
-            "deleted, or the folder was copied before; they were put back"
+            "deleted, the folder was copied before, or the same training was made twice; they were put back"
         )
     return notices
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from netwright.errors import InputError, listed
@@ -16,7 +17,8 @@ def list_cache() -> dict[str, Any]:
     """Return folder, limit, bytes in all and the entries, the one used last first. Removes what killed runs left.
 
     Each entry has `entry` (its name), `title`, `bytes`, `used` and `created` (ISO 8601, UTC), `in_use` and `key`, the
-    settings that it was made with; `title`, `created` and `key` are null when its description is damaged."""
+    settings that it was made with; `title`, `created` and `key` are null when its description is damaged. `twins` says
+    of how many data sets it is known which images are twins, and what that takes."""
     sweep()
     found = entries()
     return {
@@ -24,11 +26,12 @@ def list_cache() -> dict[str, Any]:
         "limit_bytes": limit_bytes(),
         "bytes": sum(entry.num_bytes for entry in found),
         "entries": [_described(entry) for entry in found],
+        "twins": {"data_sets": len(_twins()), "bytes": sum(path.stat().st_size for path in _twins())},
     }
 
 
 def clear_cache(name: str | None = None) -> dict[str, Any]:
-    """Remove all entries and all that is known of files, or the entries whose name or title begins with `name`.
+    """Remove all entries and all that is known of files and twins, or entries whose name or title begins with `name`.
 
     Returns entries under `removed`, and under `kept` those that a living process has open or that can't be removed.
     Raises InputError when no entry is called so."""
@@ -39,12 +42,17 @@ def clear_cache(name: str | None = None) -> dict[str, Any]:
         raise InputError(f"the cache has no entry {name!r}; it has: {listed(map(_name, found)) or 'none'}")
     gone = {_name(entry): remove(entry.path) for entry in chosen}
     if name is None:
-        for index in block_folder().glob(f"*{INDEX}"):
+        for index in (*block_folder().glob(f"*{INDEX}"), *_twins()):
             remove(index)
     return {
         "removed": [name for name, removed in gone.items() if removed],
         "kept": [name for name, removed in gone.items() if not removed],
     }
+
+
+def _twins() -> list[Path]:
+    """Return the files that say which images of a data set are twins: some kilobytes each, outside the limit."""
+    return sorted((block_folder().parent / "leaks").glob("*.npz"))
 
 
 def set_limit(text: str) -> int:

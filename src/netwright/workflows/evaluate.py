@@ -15,13 +15,15 @@ from netwright.evaluation.outputs import Outputs
 from netwright.evaluation.shifts import accuracy_under_shifts
 from netwright.files.hashing import sha256_file
 from netwright.files.sealed import write_sealed
-from netwright.runs.folder import RunFolder, find_run, read_json
+from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.ledger import record_look
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.build import eval_batches
 from netwright.workflows.drawings import draw_judged
+from netwright.workflows.evaluate_bundle import evaluate_bundle
 from netwright.workflows.judging import judge, keep_outputs
 from netwright.workflows.own import Own
+from netwright.workflows.predict import locate
 from netwright.workflows.reopen import open_neighbours, open_other_data, open_own_split
 from netwright.workflows.report import report_with
 
@@ -29,8 +31,13 @@ from netwright.workflows.report import report_with
 def evaluate(
     run: str | Path, *, split: str = "val", data: Any = None, data_root: str | None = None, shifts: bool = False
 ) -> dict[str, Any]:
-    """Judge a run's best epoch by the run's folder or name; see `evaluate_run`."""
-    return evaluate_run(find_run(run), Own(), split=split, data=data, data_root=data_root, shifts=shifts)
+    """Judge a run's best epoch by the run's folder or name, see `evaluate_run`; or a lone bundle on `data`."""
+    bundle, folder = locate(run)
+    if folder is None:
+        if split != "val":
+            raise InputError(f"{bundle} is a bundle, which has no {split} split; give labelled images: --data OTHER")
+        return evaluate_bundle(bundle, data=data, data_root=data_root, shifts=shifts)
+    return evaluate_run(folder, Own(), split=split, data=data, data_root=data_root, shifts=shifts)
 
 
 def evaluate_run(

@@ -112,7 +112,7 @@ class Run:
     def result(self) -> dict[str, Any]:
         """Return what `netwright train --json` prints."""
         metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
-        keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "views")
+        keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "views", "looks")
         return {
             "run": str(self.path),
             "best_epoch": self.best_epoch,
@@ -125,6 +125,7 @@ class Run:
             },
             "diagnosis": metrics.get("diagnosis"),
             **({"leaks_allowed": metrics["leaks_allowed"]} if "leaks_allowed" in metrics else {}),
+            **({"looks": metrics["test"]["looks"]["number"]} if "test" in metrics else {}),
             "history": self.history,
         }
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.config.recipe import PARTS
 from netwright.files.lock import is_locked
 from netwright.runs.folder import HOME, RunFolder, find_run, read_json
 from netwright.runs.history import best_record, history_of
@@ -30,11 +31,24 @@ def show_run(run: str | Path) -> dict[str, Any]:
 
 
 def differing_fields(folders: Sequence[RunFolder]) -> dict[str, list[Any]]:
-    """Return the recipe fields in which runs differ, with each run's value."""
-    fields = [flat(folder.read_recipe().to_mapping()) for folder in folders]
+    """Return the recipe fields in which runs differ, with each run's value.
+
+    Parts of different kinds (a cnn and an mlp) have different arguments: of these the whole part is the value."""
+    recipes = [folder.read_recipe().to_mapping() for folder in folders]
+    parts = [part for part in PARTS if isinstance(recipes[0][part], dict)]
+    whole = {part for part in parts if len({recipe[part].get("name") for recipe in recipes}) > 1}
+    fields = [
+        {part: _given(recipe[part]) for part in parts if part in whole}
+        | flat({section: value for section, value in recipe.items() if section not in whole})
+        for recipe in recipes
+    ]
     names = dict.fromkeys(name for side in fields for name in side)
     sides = {name: [side.get(name) for side in fields] for name in names}
     return {name: values for name, values in sides.items() if any(value != values[0] for value in values)}
+
+
+def _given(part: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if value is not None}
 
 
 def row(folder: RunFolder) -> dict[str, Any]:

@@ -117,6 +117,9 @@ def _result(path: Path, folders: list[RunFolder]) -> dict[str, Any]:
         judged = [run["metrics"][split] for run in runs if split in run["metrics"]]
         if len(judged) == len(runs):
             summary[split] = {name: spread([each[name] for each in judged]) for name in ("accuracy", "loss")}
-    result = {"series": str(path), "interrupted": False, "runs": runs, "summary": summary}
+    result: dict[str, Any] = {"series": str(path), "interrupted": False, "runs": runs, "summary": summary}
+    if "test" in summary:  # what was known when the last of them was judged; the series is one look
+        summary["test"]["looks"] = read_json(folders[-1].metrics)["test"]["looks"]
+        result["looks"] = summary["test"]["looks"]["number"]
     write_sealed(path / SERIES, read_json(path / SERIES) | {"summary": summary})
     return result
