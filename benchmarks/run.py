@@ -158,7 +158,8 @@ def run_program(name: str, arguments: argparse.Namespace) -> None:
     """Run a measurement that is a program of its own, and put what it prints into the page."""
     print(f"\n{name}.py", flush=True)
     places = {"data": arguments.data, "root": data_root(arguments.data, arguments.scratch)}
-    command = [sys.executable, str(HERE / f"{name}.py"), *(given.format(**places) for given in PROGRAMS[name])]
+    places |= {"peers": arguments.peers or ""}
+    command = [sys.executable, "-m", f"benchmarks.{name}", *(given.format(**places) for given in PROGRAMS[name])]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         print(f"  {name}.py ended with {done.returncode}", file=sys.stderr)

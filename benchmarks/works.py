@@ -186,10 +186,17 @@ def works(hardware_bf16: bool) -> dict[str, Work]:
 
 
 # Measurements that are programs of their own, with what they are given: {root} is a folder with MNIST/raw and
-# cifar10.npz, {data} the folder of --data. What they print becomes a section of the page.
+# cifar10.npz, {data} the folder of --data, {peers} the peers' Python or nothing. What they print becomes a section of
+# the page.
 PROGRAMS = {
     "startup": ("--data-root", "{root}"),
     "memory": ("--data-root", "{root}"),
     "photographs": ("{data}/hymenoptera/train",),
     "larger_than_memory": (),
+    "pretrained": (
+        *("--data-root={data}", "--weights={data}/weights/squeezenet1_1_imagenet_tvnorm.pth", "--peers={peers}"),
+        "--solver",
+    ),
+    "head_solver": (),
+    "folder_memory": ("{data}/hymenoptera/train",),
 }

@@ -81,7 +81,7 @@ def loop_of(plan: object, state: object) -> "object":
 
     events = EventWriter(Path(tempfile.mkdtemp()), [])
     console = Console(json=True)
-    watcher = Watcher(console, StopSwitch(), Own(), events, plan.recipe)
+    watcher = Watcher(console, StopSwitch(), Own(), events, plan.recipe, state.model)
     clock = Clock(plan, state)
 
     def epoch() -> None:

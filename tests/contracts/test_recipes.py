@@ -14,7 +14,7 @@ CLASSIC = {
     *("digits", "mnist-mlp", "mnist-logsoftmax", "mnist-fast", "mnist-cnn", "mnist-cnn-deep", "mnist-batchnorm"),
     *("mnist-lenet-batchnorm", "fashion-mlp-dropout", "cifar10-mlp", "cifar10-cnn", "cifar10-fast"),
     *("airplane-bird", "airplane-bird-cnn", "alexnet", "cats-dogs-densenet", "finetune-resnet18"),
-    *("resnet50-concat-pool", "letters-from-digits", "vgg16-checkpoint"),
+    *("resnet50-concat-pool", "letters-from-digits", "vgg16-checkpoint", "photos"),
 }
 SHAPES = {"digits": (1, 8, 10), "mnist": (1, 28, 10), "fashion-mnist": (1, 28, 10), "cifar10": (3, 32, 10)}
 SHAPES |= {"emnist-letters": (1, 28, 26), "oxford-pets": (3, 64, 37), "flowers102": (3, 64, 102)}  # smaller photographs
