@@ -1,12 +1,10 @@
 """`netwright serve`: a bundle, opened to answer over HTTP (the room `web` speaks it)."""
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from PIL import Image
 
 from netwright.config.serving import Serving
 from netwright.data.labelled import Array
@@ -18,7 +16,6 @@ from netwright.workflows.explain import explain_pixels
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
 
-MOST_PIXELS = 448  # of the longer side of what is shown on the page
 __all__ = ["Overloaded", "Service", "TooLate", "describe", "explain_picture", "open_service"]
 
 
@@ -57,7 +54,7 @@ async def explain_picture(service: Service, content: bytes) -> dict[str, Any]:
     Raises DataError for what is no picture, InputError for a network without convolutions."""
 
     def work(pixels: Array) -> dict[str, Any]:
-        from netwright.report.grad_cam import overlay  # loads matplotlib: 0.4 s, once
+        from netwright.report.grad_cam import overlay_png  # loads matplotlib: 0.4 s, once
 
         found = explain_pixels(service.predictor, torch.from_numpy(pixels.copy())[None], ["image"])
         (explained,) = found.images
@@ -65,15 +62,8 @@ async def explain_picture(service: Service, content: bytes) -> dict[str, Any]:
             "label": explained.label,
             "probability": explained.probability,
             "layer": found.layer,
-            "png": _png(overlay(explained.pixels, explained.heat)),
+            "png": overlay_png(explained),
         }
 
     answer: dict[str, Any] = await service.with_pixels(content, work)
     return answer
-
-
-def _png(pixels: Array) -> bytes:
-    picture, buffer = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
