@@ -147,6 +147,9 @@ def test_weights_that_changed_before_the_first_checkpoint_are_told(
     torch.save(torchvision.models.squeezenet1_1(num_classes=11).state_dict(), stand_in)
     with pytest.raises(WeightsError, match=r"weights\.pth have changed since the run began.*start a new run"):
         nw.resume(run, quiet=True)
+    stand_in.unlink()
+    with pytest.raises(WeightsError, match=r"weights\.pth are not there any more; put them back"):
+        nw.resume(run, quiet=True)
 
 
 @pytest.mark.parametrize(

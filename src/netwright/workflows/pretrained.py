@@ -32,6 +32,8 @@ def open_pretrained(recipe: Recipe, say: Say | None = None) -> Pretrained | None
         found = _open_bundle(path, bundle)
     elif path.is_file():
         found = open_file(model, path)
+    elif path.is_absolute():  # as paths are written out when a run begins
+        raise WeightsError(f"the weights {path} are not there any more; put them back, or give others: --weights PATH")
     else:
         found = open_published(model, say)
     if model.weights_sha256 not in (None, found.sha256):
