@@ -104,7 +104,7 @@ def ece_interval(gaps: Floats, resampled: Floats) -> Interval:
     # is the larger one. And where bins differ much the family is too narrow above: some of the way towards the
     # percentile's end, its bias taken off, makes up for it. Of 100 intervals 92 to 97 then hold the truth, over nine
     # populations; equal tails without that held it in 90 to 98, the percentile's upper end as a floor in 95 to 99.
-    quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.0175, 0.97]) for m in multiples])
+    quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.02, 0.97]) for m in multiples])
     low = min(float(np.interp(seen, quantiles[:, 1], multiples, left=0.0)), 1.0) * seen
     high = max(float(np.interp(seen, quantiles[:, 0], multiples, left=0.0)), 1.0) * seen
     errors = np.abs(resampled).sum(axis=1)
