@@ -40,6 +40,7 @@ from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
 
 WHITENING_IMAGES = 5000
+EVALUATED_PIXELS = 2**21  # of a batch: 41 photographs
 
 
 def open_prepared(
@@ -129,8 +130,13 @@ def train_batches(recipe: Recipe, prepared: PreparedData, device: torch.device) 
 
 
 def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Machine) -> Batches:
-    """Return a split's batches for evaluation: bigger than in training, since no gradients are kept."""
-    size = max(recipe.training.batch_size, min(256, 4 * recipe.training.batch_size))
+    """Return a split's batches for evaluation: bigger than in training where images are small.
+
+    On a CPU, that is: a layer of SqueezeNet takes 3 MB for a photograph of 224 × 224, one of VGG-16 13 MB. Judging 153
+    of them in batches of 64 and not of 256 took 0.85 GiB in place of 1.30."""
+    height, width = prepared.transform.image_size
+    most = max(1, min(256, EVALUATED_PIXELS // (height * width))) if machine.device.type == "cpu" else 256
+    size = max(recipe.training.batch_size, min(most, 4 * recipe.training.batch_size))
     return Batches(prepared, split, batch_size=size, device=machine.device)
 
 
