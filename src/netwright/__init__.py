@@ -14,6 +14,7 @@ _TABLE = {
     "evaluate": "netwright.workflows.evaluate.evaluate",
     "predict": "netwright.workflows.predict.predict_files",
     "export": "netwright.workflows.export.export",
+    "eject": "netwright.workflows.eject.eject",
     "compare": "netwright.workflows.compare.compare_runs",
     "explore": "netwright.workflows.explore.explore",
     "find_lr": "netwright.workflows.lr_find.find_lr",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it and th
     from netwright.workflows.api import train as train
     from netwright.workflows.api import train_series as train_series
     from netwright.workflows.compare import compare_runs as compare  # noqa: F401
+    from netwright.workflows.eject import eject as eject
     from netwright.workflows.estimator import ImageClassifier as ImageClassifier
     from netwright.workflows.evaluate import evaluate as evaluate
     from netwright.workflows.explore import explore as explore

@@ -19,6 +19,7 @@ VERBS = {
     "predict": "Name what is on images: files or folders.",
     "export": "Write a run as ONNX, torch.export or one zip file, compared first.",
     "serve": "Answer predictions over HTTP, with a page for people.",
+    "eject": "Write a run as one plain PyTorch script, to go on without netwright.",
     "inspect": "Look inside a network: its layers, Grad-CAM, filters, feature maps.",
     "resume": "Go on with an interrupted run, or train one for longer.",
     "runs": "List runs, show one, compare two.",

@@ -57,7 +57,7 @@ def build_torchvision(model: TorchvisionModel, request: Request) -> nn.Module:
 def _construct(model: TorchvisionModel, request: Request) -> nn.Module:
     import torchvision.models
 
-    arguments: dict[str, Any] = {**_fixed_arguments(model.name, request.image_size), **model.arguments}
+    arguments: dict[str, Any] = {**fixed_arguments(model.name, request.image_size), **model.arguments}
     try:
         network: nn.Module = torchvision.models.get_model(
             model.name, weights=None, num_classes=request.num_outputs, **arguments
@@ -73,7 +73,7 @@ def _construct(model: TorchvisionModel, request: Request) -> nn.Module:
     return network
 
 
-def _fixed_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
+def fixed_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
     """Return the constructor's arguments that follow from the image's size and from how we train."""
     if name.startswith("vit_"):
         return {"image_size": image_size[0]}

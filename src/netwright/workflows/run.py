@@ -101,6 +101,12 @@ class Run:
 
         return export_run(self.path, self.own, format=format, out=out, int8=int8, golden=golden)
 
+    def eject(self, out: str | Path | None = None) -> dict[str, Any]:
+        """Write the run as one script in plain PyTorch that trains the same network and predicts with its weights."""
+        from netwright.workflows.eject import eject  # the networks and the template engine
+
+        return eject(self.path, out)
+
     def network(self) -> nn.Module:
         """Return the network itself, an ordinary `nn.Module` in eval mode with the best epoch's weights.
 

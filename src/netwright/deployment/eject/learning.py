@@ -1,0 +1,168 @@
+"""Criterion, optimizer and schedule as source: torch's own, with the arguments that differ from torch's defaults."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from netwright.config.optimization import (
+    Constant,
+    Criterion,
+    CrossEntropy,
+    CustomCriterion,
+    CustomOptimizer,
+    LrScheduler,
+    Muon,
+    Nll,
+    Optimizer,
+)
+from netwright.config.recipe import Recipe
+from netwright.deployment.eject.code import Raw, call
+from netwright.errors import InputError
+
+CLASSES = {
+    **{"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"},
+    **{"adagrad": "Adagrad", "adadelta": "Adadelta", "rmsprop": "RMSprop"},
+}
+CRITERIA = {
+    **{"cross_entropy": "CrossEntropyLoss", "nll": "NLLLoss"},
+    **{"bce": "BCELoss", "bce_with_logits": "BCEWithLogitsLoss"},
+}
+_NO_ARGUMENTS = ("name", "groups", "stage_lr_factor")
+
+
+@dataclass
+class LearningCode:
+    """Lines inside of train(): criterion, optimizer and schedule, `every` batch or epoch; and what is left out."""
+
+    build: list[str]
+    every: str = ""
+    left_out: list[str] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
+
+
+def learning_code(recipe: Recipe, class_counts: list[int], *, all_trainable: bool) -> LearningCode:
+    """Write them. Raises InputError for the user's own criterion or optimizer."""
+    if isinstance(recipe.criterion, CustomCriterion) or isinstance(recipe.optimizer, CustomOptimizer):
+        raise InputError("the criterion or the optimizer is your own, any code, which eject can't write")
+    made = LearningCode(_criterion(recipe.criterion, class_counts))
+    lr, lines = _optimizer(recipe.optimizer, made, all_trainable)
+    made.build += lines
+    made.build += _schedule(recipe.lr_scheduler, lr, made)
+    made.left_out += _left_out(recipe)
+    return made
+
+
+def _criterion(criterion: Criterion, class_counts: list[int]) -> list[str]:
+    name = CRITERIA[str(getattr(criterion, "name"))]  # noqa: B009
+    lines: list[str] = []
+    keywords: dict[str, Any] = {}
+    weights = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
+    if weights == "balanced":
+        mean = sum(class_counts) / len(class_counts)
+        weights = tuple(round(mean / max(count, 1), 6) for count in class_counts)
+    if weights is not None:
+        lines += call("torch.tensor", list(weights), device=Raw("DEVICE")).lines(4, "weights = ")
+        keywords["weight"] = Raw("weights")
+    if isinstance(criterion, CrossEntropy) and criterion.label_smoothing:
+        keywords["label_smoothing"] = criterion.label_smoothing
+    return [*lines, *call(f"nn.{name}", **keywords).lines(4, "criterion = ")]
+
+
+def _optimizer(optimizer: Optimizer, made: LearningCode, all_trainable: bool) -> tuple[float, list[str]]:
+    """Return the lr and the line; Muon gives way to SGD."""
+    if isinstance(optimizer, Muon):
+        made.left_out.append("Muon for the weights with rows and columns: SGD with Nesterov momentum trains all")
+        arguments: dict[str, Any] = {"momentum": optimizer.sgd_momentum, "nesterov": True}
+        arguments |= {"weight_decay": optimizer.sgd_weight_decay} if optimizer.sgd_weight_decay else {}
+        lr, name = optimizer.sgd_lr, "SGD"
+    else:
+        name = CLASSES[str(getattr(optimizer, "name"))]  # noqa: B009
+        fields = (field for field in optimizer.__struct_fields__ if field not in _NO_ARGUMENTS)
+        every = {field: getattr(optimizer, field) for field in fields}
+        lr = every.pop("lr")
+        defaults = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(1))]).defaults
+        arguments = {field: value for field, value in every.items() if value != defaults[field]}
+    if optimizer.groups:
+        made.left_out.append("the groups of parameters with an lr or weight decay of their own")
+    if all_trainable:
+        line = call(f"torch.optim.{name}", Raw("model.parameters()"), lr=lr, **arguments)
+        return lr, line.lines(4, "optimizer = ")
+    trainable = Raw("[p for p in model.parameters() if p.requires_grad]")
+    return lr, call(f"torch.optim.{name}", trainable, lr=lr, **arguments).lines(4, "optimizer = ")
+
+
+def _schedule(scheduler: LrScheduler, lr: float, made: LearningCode) -> list[str]:
+    """Return the lines of the schedule, and note when it steps."""
+    if isinstance(scheduler, Constant) and not scheduler.warmup_steps:
+        return []
+    wanted: Any = scheduler
+    space = "torch.optim.lr_scheduler"
+    steps = Raw("EPOCHS * len(train_loader)")
+    warmup = scheduler.warmup_steps if scheduler.warmup_steps > 1 else 0
+    rest = Raw(f"{steps} - {warmup}") if warmup else steps
+    made.every = "batch"
+    optimizer = Raw("optimizer")
+    match wanted.name:
+        case "plateau":
+            made.every = "epoch"
+            if warmup:
+                made.left_out.append("the warm-up of the learning rate")
+            arguments = {"factor": wanted.factor, "patience": wanted.patience, "threshold": wanted.threshold}
+            return call(f"{space}.ReduceLROnPlateau", optimizer, **arguments).lines(4, "scheduler = ")
+        case "one_cycle":
+            main = call(
+                f"{space}.OneCycleLR",
+                optimizer,
+                max_lr=lr,
+                total_steps=steps,
+                pct_start=wanted.up_fraction,
+                div_factor=wanted.start_division,
+                final_div_factor=wanted.end_division,
+                cycle_momentum=False,
+            )
+        case "cosine":
+            main = call(f"{space}.CosineAnnealingLR", optimizer, T_max=rest, eta_min=lr * wanted.final_fraction)
+        case "step":
+            size = Raw(f"{wanted.every_epochs} * len(train_loader)")
+            main = call(f"{space}.StepLR", optimizer, step_size=size, gamma=wanted.gamma)
+        case "linear":
+            if wanted.up_fraction == 0 and wanted.final_fraction == 0:
+                factor = f"lambda step: 1 - step / ({rest})"
+            else:
+                made.functions.append(_triangle(wanted))
+                factor = f"lambda step: lr_factor(step / ({rest}))"
+            main = call(f"{space}.LambdaLR", optimizer, Raw(factor))
+        case _:
+            main = call(f"{space}.ConstantLR", optimizer, factor=1.0)
+    if not warmup:
+        return main.lines(4, "scheduler = ")
+    up = call(f"{space}.LinearLR", optimizer, start_factor=1 / warmup, total_iters=warmup - 1)
+    both = call(f"{space}.SequentialLR", optimizer, [Raw("warmup"), Raw("main")], milestones=[warmup])
+    return [*up.lines(4, "warmup = "), *main.lines(4, "main = "), *both.lines(4, "scheduler = ")]
+
+
+def _triangle(scheduler: Any) -> str:
+    start, up, final = scheduler.start_fraction, scheduler.up_fraction, scheduler.final_fraction
+    lines = ["def lr_factor(done):", '    """Straight lines: up, then down, by the share of all steps that is done."""']
+    if up:
+        lines += [f"    if done < {up}:", f"        return {start} + {1 - start} * done / {up}"]
+    lines.append(f"    return 1 - {1 - final} * min((done - {up}) / {1 - up}, 1.0)")
+    return "\n".join(lines) + "\n"
+
+
+def _left_out(recipe: Recipe) -> list[str]:
+    """Return what else of the training has no words here."""
+    training = recipe.training
+    said = {
+        "images that grow from epoch to epoch (training.resolutions)": bool(training.resolutions),
+        "the moving average of the weights (training.averaging)": training.averaging != "none",
+        "classes drawn equally often (training.sampling)": training.sampling != "natural",
+        "freezing up to a stage (training.freeze): all is trained": training.freeze not in ("none", "backbone"),
+        "unfreezing from epoch to epoch (training.unfreeze)": training.unfreeze is not None,
+        "the head's optimum by L-BFGS (training.head_solver)": training.head_solver != "optimizer",
+        "the limit of time (training.max_minutes)": training.max_minutes is not None,
+        "bf16: it computes in fp32": recipe.runtime.precision == "bf16",
+        "the lr that grows from stage to stage": recipe.optimizer.stage_lr_factor != 1,
+    }
+    return [what for what, is_so in said.items() if is_so]

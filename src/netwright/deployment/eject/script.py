@@ -1,0 +1,236 @@
+"""The whole script: what is written where, from a run's recipe, bundle and counts."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from torch import nn
+
+from netwright.config.recipe import Recipe
+from netwright.data.transform import EvalTransform
+from netwright.deployment.bundle import Bundle
+from netwright.deployment.eject.code import WIDTH, Call, call, text
+from netwright.deployment.eject.images import DataCode, data_code, transform_code
+from netwright.deployment.eject.learning import learning_code
+from netwright.deployment.eject.network import network_code
+from netwright.deployment.eject.torchvision_network import place
+from netwright.errors import InputError
+from netwright.models.backbone import find_head
+
+MOST_LINES = 200
+
+
+@dataclass(frozen=True)
+class Ejected:
+    """A script and what it leaves out of the run."""
+
+    text: str
+    left_out: tuple[str, ...]
+
+
+def write_script(
+    recipe: Recipe, bundle: Bundle, network: nn.Module, counts: dict[str, list[int]], *, bundle_path: Path, file: str
+) -> Ejected:
+    """Write a run as one script; `counts` are images a class by split, `file` is what the script will be called.
+
+    Raises InputError for parts that plain PyTorch has no short words for."""
+    made_network = network_code(bundle.model, network, bundle.image_size, bundle.task.num_outputs)
+    made_data = data_code(recipe, bundle.task.class_names)
+    transforms, without = transform_code(bundle.transform, recipe.augmentation)
+    head = find_head(network).paths if recipe.training.freeze == "backbone" else ()
+    partly = bool(head) or "requires_grad_(False)" in "".join(made_network.build)
+    learning = learning_code(recipe, counts["train"], all_trainable=not partly)
+    left_out = [*without, *made_network.left_out, *learning.left_out]
+    sizes = {split: sum(each) for split, each in counts.items()}
+    values: dict[str, Any] = {
+        "title": f"{bundle.model.name} on {bundle.data.get('name', 'images')}",
+        "file": file,
+        "weights_file": "weights.pt",
+        "left_out": left_out,
+        "constants": "\n".join(_constants(recipe, bundle, bundle_path, made_network.names)),
+        "transforms": "\n".join(transforms),
+        "classes": [*made_data.classes, *made_network.classes],
+        "functions": learning.functions,
+        "data": "\n".join(made_data.build),
+        "splits": "\n".join(_splits(made_data, sizes)),
+        "network": "\n".join(made_network.build),
+        "shape": "B, " + ", ".join(map(str, (bundle.in_channels, *bundle.image_size))),
+        "num_outputs": f"B, {bundle.task.num_outputs}",
+        "names": bool(made_network.names),
+        "pretrained": made_network.pretrained,
+        "head": [f"model{place(path)}" for path in head],
+        "head_names": _prefixes(head),
+        "learning": "\n".join(learning.build),
+        "every": learning.every,
+        "loaders": "\n".join(_loaders(sizes, recipe)),
+        "has_val": "val" in sizes,
+        "has_test": "test" in sizes,
+        **_judged(recipe, bundle, "val" in sizes),
+        **_answers(bundle),
+        "epoch_call": "\n".join(_epoch_call(learning.every)),
+        "mode": "L" if bundle.in_channels == 1 else "RGB",
+        "accumulation": recipe.training.accumulation_steps,
+        "clip_norm": recipe.training.clip_norm,
+    }
+    imports = [*made_network.imports, *made_data.imports, *_always(sizes, made_data)]
+    values["standard_imports"], values["imports"] = _sorted_imports(imports)
+    return Ejected(_tidy(_template().render(values)), tuple(left_out))
+
+
+def _prefixes(head: tuple[str, ...]) -> str:
+    """Return what the names of the head's parameters start with, as source."""
+    names = tuple(text(f"{path}.") for path in head)
+    return names[0] if len(names) == 1 else Call("", names).line()
+
+
+def _template() -> Any:
+    found = files("netwright.deployment.eject").joinpath("script.py.jinja").read_text(encoding="utf-8")
+    # Python's source, not HTML
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(found)
+
+
+def _always(sizes: dict[str, int], data: DataCode) -> list[str]:
+    lines = ["import sys", "from pathlib import Path", "import torch", "from PIL import Image, ImageOps"]
+    lines += ["from safetensors.torch import load_file", "from torch import nn", "from torchvision import transforms"]
+    classes = ["DataLoader"] + (["Dataset"] if data.classes else [])
+    subset = any("Subset(" in line for line in [*data.build, *_splits(data, sizes)])
+    return [*lines, f"from torch.utils.data import {', '.join(classes + (['Subset'] if subset else []))}"]
+
+
+def _sorted_imports(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return imports of the standard library and of others, sorted and joined as ruff does."""
+    names: dict[str, set[str]] = {}
+    plain: set[str] = set()
+    for line in lines:
+        if line.startswith("import "):
+            plain.add(line)
+            continue
+        module, _, imported = line.removeprefix("from ").partition(" import ")
+        names.setdefault(module, set()).update(imported.split(", "))
+    every = [(0, line.split()[1].lower(), line) for line in plain]
+    for module, found in names.items():
+        every.append((1, module.lower(), f"from {module} import {', '.join(sorted(found))}"))
+    standard = ("collections", "sys", "pathlib")
+    groups = ([], [])  # type: tuple[list[str], list[str]]
+    for _, module, line in sorted(every):
+        groups[module not in standard].append(line)
+    return groups
+
+
+def _constants(recipe: Recipe, bundle: Bundle, bundle_path: Path, names: dict[str, str]) -> list[str]:
+    lines = Call("", tuple(text(name) for name in bundle.task.class_names), "[]").lines(0, "CLASSES = ")
+    if recipe.data.source != "digits":
+        root = recipe.data.source if Path(recipe.data.source).exists() else (recipe.data.root or "data")
+        lines += call("Path", str(Path(root))).lines(0, "ROOT = ")
+    lines += call("Path", str(bundle_path)).lines(0, "BUNDLE = ")
+    lines += ['WEIGHTS = Path("weights.pt")']
+    training = recipe.training
+    lines.append(f"EPOCHS, BATCH_SIZE, SEED = {training.epochs}, {training.batch_size}, {training.seed}")
+    if names:
+        joined = " ".join(names.values())
+        short = f"IN_BUNDLE = {text(joined)}"
+        lines += [short] if len(short) <= WIDTH else ['IN_BUNDLE = """', *wrap(joined, WIDTH), '"""']
+    return lines
+
+
+def _splits(data: DataCode, sizes: dict[str, int]) -> list[str]:
+    """Return the lines that open what is given and cut the rest, as many images as the run had, drawn at random."""
+    given = "all" if data.given == ("all",) else "train"
+    cut = [split for split in ("test", "val") if split in sizes and split not in data.given]
+    whole = {split: f'open_data("{split}", eval_transform)' for split in data.given if split in ("val", "test")}
+    pairs = {split: opened for split, opened in whole.items() if split in sizes}
+    if not cut:
+        pairs = {"train": f'open_data("{given}", train_transform)', **pairs}
+        return ["    return {", *(f'        "{split}": {opened},' for split, opened in pairs.items()), "    }"]
+    at = 0
+    for split in cut:
+        pairs[split] = f"Subset(to_judge, rows[{at or ''}:{at + sizes[split]}])"
+        at += sizes[split]
+    pairs = {"train": f"Subset(to_train, rows[{at}:])", **pairs}
+    return [
+        f'    to_train = open_data("{given}", train_transform)',
+        f'    to_judge = open_data("{given}", eval_transform)',
+        "    generator = torch.Generator().manual_seed(SEED)",
+        "    rows = torch.randperm(len(to_train), generator=generator).tolist()",
+        "    return {",
+        *(f'        "{split}": {pairs[split]},' for split in ("train", "val", "test") if split in pairs),
+        "    }",
+    ]
+
+
+def _loaders(sizes: dict[str, int], recipe: Recipe) -> list[str]:
+    alone = sizes["train"] % recipe.training.batch_size == 1
+    last = ["drop_last=True"] if alone else []  # batch norm has no variance of one image
+    parts = ('splits["train"]', "batch_size=BATCH_SIZE", "shuffle=True", *last)
+    lines = Call("DataLoader", parts).lines(4, "train_loader = ")
+    return lines + (['    val_loader = DataLoader(splits["val"], batch_size=256)'] if "val" in sizes else [])
+
+
+def _judged(recipe: Recipe, bundle: Bundle, has_val: bool) -> dict[str, Any]:
+    """Return what makes an epoch the best. Raises InputError for a metric of the user's own."""
+    monitor = recipe.training.monitor
+    if monitor not in ("val_loss", "val_accuracy", "train_loss", "train_accuracy"):
+        raise InputError(f"`training.monitor` is {monitor!r}, a metric of your own, which eject can't write")
+    small = monitor.endswith("loss")
+    return {
+        "monitor": monitor,
+        "monitor_words": monitor.replace("_", " "),
+        "has_monitor": has_val or monitor.startswith("train"),
+        "better": "<" if small else ">",
+        "worst": 'float("inf")' if small else "-1.0",
+        "patience": recipe.training.patience,
+        "binary": bundle.task.num_outputs == 1,
+        "threshold": "0.5" if bundle.task.output == "probabilities" else "0",
+    }
+
+
+def _epoch_call(every: str) -> list[str]:
+    parts = ("model", "train_loader", "criterion", "optimizer", *(["scheduler"] if every == "batch" else []))
+    return Call("run_epoch", parts).lines(8, "train_loss, train_accuracy = ")
+
+
+def _answers(bundle: Bundle) -> dict[str, str]:
+    """Return how images become outputs, and outputs probabilities."""
+    temperature = "" if bundle.temperature is None else f" / {bundle.temperature}"
+    if bundle.task.num_outputs == 1:
+        logit = "torch.logit(outputs[0, 0])" if bundle.task.output == "probabilities" else "outputs[0, 0]"
+        lines = [f"        second = torch.sigmoid({logit}{temperature})"]
+        lines.append("        probabilities = torch.stack([1 - second, second])")
+    else:
+        lines = [f"        probabilities = torch.softmax(outputs[0]{temperature}, dim=0)"]
+    words = {
+        "none": "",
+        "mirror": ", the mean of two views of them",
+        "mirror_shift": ", the mean of six views of them",
+    }[bundle.transform.views]
+    return {"probabilities": "\n".join(lines), "views_words": words, "views": "\n".join(_views(bundle.transform))}
+
+
+def _views(transform: EvalTransform) -> list[str]:
+    if transform.views == "none":
+        return ["        return model(images)"]
+    if transform.views == "mirror":
+        return ["        return (model(images) + model(images.flip(-1))) / 2"]
+    mode = "reflect" if min(transform.image_size) > 1 else "replicate"
+    return [
+        f"        padded = nn.functional.pad(images, (1, 1, 1, 1), mode={text(mode)})",
+        "        moved = [images, padded[..., :-2, :-2], padded[..., 2:, 2:]]",
+        "        means = [(model(each) + model(each.flip(-1))) / 2 for each in moved]",
+        "        return means[0] / 2 + means[1] / 4 + means[2] / 4",
+    ]
+
+
+def _tidy(script: str) -> str:
+    """Put two empty lines before every function and class of the module, at most one elsewhere."""
+    made: list[str] = []
+    for line in script.split("\n"):
+        if not line.strip() and made and not made[-1]:
+            continue
+        if line.startswith(("def ", "class ", "if __name__")) and made and not made[-1]:
+            made.append("")
+        made.append(line.rstrip())
+    return "\n".join(made).rstrip() + "\n"
