@@ -72,6 +72,8 @@ def test_with_a_view_for_every_epoch_it_is_that_of_augmented_training(tmp_path: 
     fewer = nw.train("digits", out=tmp_path / "fewer", views=2, **FROZEN, **AUGMENTED)
     assert len(kept_features()) == 4  # the first two of them
     assert fewer.history[1]["train_loss"] == run.history[1]["train_loss"]
+    nw.train("digits", out=tmp_path / "alone", views=2, split={"val": 0}, **FROZEN, **AUGMENTED)
+    assert len(kept_features()) == 6  # of another train; nothing of no val
     assert fewer.history[2]["train_loss"] != run.history[2]["train_loss"]
 
 

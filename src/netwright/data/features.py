@@ -133,6 +133,8 @@ class FeatureMaker:
 
     def _features(self, rows: Rows, augment: "Augment | None", drawn: dict[str, Any], epoch: int) -> Array:
         """Return the features (N, …) of rows, whole or, when there are many, put together from parts."""
+        if not len(rows):  # no val, and train in views
+            return np.zeros((0, *self._shape), np.float32)
         starts = range(0, len(rows), PART_IMAGES)
         if len(starts) <= 1:
             return self._kept(rows, drawn, augment, epoch)
