@@ -90,7 +90,7 @@ def test_test_is_given_with_and_without_twins_and_the_neighbours_beside_it(
     assert "nearest pixels" in shown
     assert "look number 2 at this test split, at the same network each time" in shown
     report = (home / "runs" / "set-1" / "report.html").read_text(encoding="utf-8")
-    assert "this network, test without twins" in report and "nearest images by pixels, test" in report
+    assert "this network, test without twins" in report and "5 nearest by pixels, test" in report
     assert "All numbers on test" in report  # written anew by evaluate
 
 

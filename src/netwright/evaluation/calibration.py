@@ -102,7 +102,7 @@ def ece_interval(gaps: Floats, resampled: Floats) -> Interval:
     multiples = np.linspace(0, 2, 21)
     # The error of a calibrated network is at the end of the scale, where the upper end never misses: so the lower tail
     # is the larger one. And where bins differ much the family is too narrow above: some of the way towards the
-    # percentile's end, its bias taken off, makes up for it. Of 100 intervals 92 to 97 then hold the truth, over nine
+    # percentile's end, its bias taken off, makes up for it. Of 100 intervals 92 to 98 then hold the truth, over nine
     # populations; equal tails without that held it in 90 to 98, the percentile's upper end as a floor in 95 to 99.
     quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.02, 0.97]) for m in multiples])
     low = min(float(np.interp(seen, quantiles[:, 1], multiples, left=0.0)), 1.0) * seen

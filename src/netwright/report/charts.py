@@ -123,7 +123,7 @@ def interval_chart(rows: Sequence[tuple[str, float, Sequence[float]]], *, about:
         parts.append(_text(x(mark), height - 7, f"{100 * mark:g}" + (" %" if mark == 1 else ""), "middle"))
     for place, (name, fraction, (low, high)) in enumerate(rows):
         y = step * place + 28
-        kind = "val" if place == 0 else "train"
+        kind = "val" if name.startswith("this network") else "train"
         parts.append(_text(left, y - 10, name, "start"))
         parts.append(f'<line class="whisker {kind}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot {kind}" cx="{x(fraction):.1f}" cy="{y}" r="4.5"/>')

@@ -134,12 +134,12 @@ def accuracies(records: Records) -> list[tuple[str, float, list[float], int]]:
         found = records.metrics[split].get("baselines") or {}
         near = found.get("nearest_neighbours")
         if near:
-            rows.append((f"{near['neighbours']} nearest images by pixels, {split}", near))
+            rows.append((f"{near['neighbours']} nearest by pixels, {split}", near))
         if found.get("majority"):
-            rows.append((f"always the most frequent class, {split}", found["majority"]))
+            rows.append((f"always the same class, {split}", found["majority"]))
     if isinstance(records.metrics.get("folds"), dict):
         folds = records.metrics["folds"]
-        rows.append((f"{folds.get('folds')} networks of its recipe, each on its part of train and val", folds))
+        rows.append((f"its recipe in {folds.get('folds')} folds of train and val", folds))
     return [
         (name, record["accuracy"], record["accuracy_interval"], record["num_samples"])
         for name, record in rows
