@@ -1,4 +1,4 @@
-"""Where the figures go: printed, and kept as benchmarks/results/reliability-NAME.json with date and command."""
+"""Where the figures go: printed, and kept as benchmarks/results/reliability/NAME.json with date and command."""
 
 import json
 import platform
@@ -20,10 +20,10 @@ def keep(name: str, figures: dict[str, Any], *, passed: bool) -> int:
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("torch", "numpy")},
     }
-    folder = ROOT / "benchmarks" / "results"
-    folder.mkdir(exist_ok=True)
+    folder = ROOT / "benchmarks" / "results" / "reliability"
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(figures | about, indent=1)
-    (folder / f"reliability-{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
     print("passed" if passed else "FAILED")
     return 0 if passed else 1
