@@ -128,3 +128,11 @@ def test_an_own_network_must_be_given_again(tmp_path: Path, digits: np.ndarray) 
     with pytest.raises(InputError, match=r"your own Sequential; give it again: nw\.load\(path, model=Sequential\(\)\)"):
         nw.load(run.path).predict(digits)
     assert nw.load(run.path, model=own()).predict(digits) == expected
+
+
+def test_a_network_whose_state_has_a_version_loads_again(tmp_path: Path) -> None:
+    """MNASNet's weights have a version beside them, without which torchvision takes them for those of an older one."""
+    settings = {"image_size": 32, "epochs": 1, "threads": 1, "quiet": True, "lr": 0.01}
+    run = nw.train("digits", model="mnasnet0_5", out=tmp_path / "run", classes=["0", "1"], **settings)
+    before = nw.load(run.path).evaluate("val")["metrics"]["accuracy"]
+    assert before == run.metrics["val"]["accuracy"]

@@ -21,6 +21,7 @@ from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.errors import InputError, WeightsError
 from netwright.models import build_model
+from netwright.models.fitting import with_versions
 from netwright.runtime.machine import Machine
 from netwright.tasks.temperature import tempered
 
@@ -150,7 +151,7 @@ def load_predictor(
         )
     )
     try:
-        network.load_state_dict(weights, strict=True)
+        network.load_state_dict(with_versions(network, weights), strict=True)
     except RuntimeError as error:
         first = str(error).split("\n", 2)[1].strip() if "\n" in str(error) else str(error)
         raise WeightsError(f"the weights of {folder} do not fit the network: {first}") from None

@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -31,6 +31,14 @@ class Fit:
         head = "the head is new" if self.new_head else "its head too"
         left = f"; left out: {_some(self.left_out)}" if self.left_out else ""
         return f"{self.num_taken} of {self.num_tensors} tensors; {head}{left}"
+
+
+def with_versions(network: nn.Module, weights: Mapping[str, Tensor]) -> "OrderedDict[str, Tensor]":
+    """Return weights as a state dict of the network's own version: a file has tensors alone, and MNASNet takes weights
+    without a version for those of an older one."""
+    state = OrderedDict(weights)
+    state._metadata = getattr(network.state_dict(), "_metadata", None)  # type: ignore[attr-defined]
+    return state
 
 
 def load_into(network: nn.Module, weights: "OrderedDict[str, Tensor]", source: str, *, keep_head: bool = True) -> Fit:

@@ -15,6 +15,7 @@ from netwright.errors import WeightsError
 from netwright.files.atomic import sync_folder
 from netwright.files.hashing import sha256_bytes
 from netwright.files.sealed import read_sealed, write_sealed
+from netwright.models.fitting import with_versions
 from netwright.training.tensor_file import write_tensors
 
 TENSORS, DIGEST = "frozen.safetensors", "frozen.json"
@@ -44,6 +45,6 @@ def restore_frozen(folder: Path, network: nn.Module) -> None:
             raise WeightsError(
                 f"{path} does not match its checksum: it is damaged; restore it from a copy, or train again"
             )
-        network.load_state_dict(load(content))
+        network.load_state_dict(with_versions(network, load(content)))
     except (OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path} can't be loaded ({error}); restore it from a copy, or train again") from None

@@ -13,6 +13,7 @@ from netwright.evaluation.calibration import fit_temperature
 from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.outputs import run_network
 from netwright.files.sealed import write_sealed
+from netwright.models.fitting import with_versions
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
 from netwright.tasks.classification import Classification
@@ -37,7 +38,7 @@ def write_results(
     """Write bundle, metrics, plots and report of the best epoch; `state` may have the head of `network` alone."""
     best = best_record(state.history, plan.recipe.training.monitor)
     assert best is not None
-    state.model.load_state_dict(state.best_or_last())
+    state.model.load_state_dict(with_versions(state.model, state.best_or_last()))
     weights = dict(network.state_dict())
     metrics: dict[str, Any] = {}
     temperature, outputs = None, None

@@ -61,6 +61,7 @@ def write_script(
         "num_outputs": f"B, {bundle.task.num_outputs}",
         "names": bool(made_network.names),
         "pretrained": made_network.pretrained,
+        "versioned": type(network).__name__ == "MNASNet",
         "head": [f"model{place(path)}" for path in head],
         "head_names": _prefixes(head),
         "learning": "\n".join(learning.build),
