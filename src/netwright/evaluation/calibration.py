@@ -101,15 +101,16 @@ def ece_interval(gaps: Floats, resampled: Floats) -> Interval:
     seen = float(np.abs(gaps).sum())
     multiples = np.linspace(0, 2, 21)
     # The error of a calibrated network is at the end of the scale, where the upper end never misses: so the lower tail
-    # is the larger one. And where bins differ much the family is too narrow above: some of the way towards the
-    # percentile's end, its bias taken off, makes up for it. Of 100 intervals 92 to 98 then hold the truth, over nine
-    # populations; equal tails without that held it in 90 to 98, the percentile's upper end as a floor in 95 to 99.
+    # is the larger one.
     quantiles = np.array([np.quantile(np.abs(m * gaps + chance).sum(axis=1), [0.02, 0.97]) for m in multiples])
     low = min(float(np.interp(seen, quantiles[:, 1], multiples, left=0.0)), 1.0) * seen
     high = max(float(np.interp(seen, quantiles[:, 0], multiples, left=0.0)), 1.0) * seen
-    errors = np.abs(resampled).sum(axis=1)
-    plain = seen + float(np.quantile(errors, 0.975) - errors.mean())
-    return [low, high + 0.15 * max(0.0, plain - high)]
+    if low > 0:
+        # Surely not calibrated: where its bins differ much the family is too narrow above. Half of the way towards the
+        # percentile's end, its bias taken off, makes up for it.
+        errors = np.abs(resampled).sum(axis=1)
+        high += 0.5 * max(0.0, seen + float(np.quantile(errors, 0.975) - errors.mean()) - high)
+    return [low, high]
 
 
 def _bins(bins: npt.NDArray[Any], confidence: Floats, right: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
