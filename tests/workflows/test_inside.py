@@ -28,12 +28,16 @@ def test_layers_mistakes_and_filters(run: nw.Run) -> None:
     val = load_outputs(run.folder.outputs_of("val"))
     with opened(run.path, Own()) as predictor:
         inside = look_inside(predictor, open_own_data(run.folder, Own(), run.recipe), Own(), val)
-    assert inside.layers == run.layers() and inside.missing == ()
+    assert inside.layers is not None and inside.missing == ()
+    assert inside.layers == {key: value for key, value in run.layers().items() if key in inside.layers}
     assert [sheet.title for sheet in inside.sheets] == ["What misled it", "Its first filters"]
     mistakes = explain_mistakes(run.folder, Own(), most=6).images
     for (content, width, height, words), each in zip(inside.sheets[0].pictures, mistakes, strict=True):
         with Image.open(io.BytesIO(content)) as picture:
-            assert picture.format == "PNG" and picture.size == (width, height) == (224, 224)
+            assert picture.format == "PNG" and picture.size == (width, height) == (
+                2 * 160 + 8,
+                160,
+            )  # the image beside its overlay
         assert words.startswith(f"{each.source}: {each.label} (") and f"label {each.truth}" in words
     assert sum(len(content) for sheet in inside.sheets for content, *_ in sheet.pictures) < 300_000
     assert "6 of 6 filters of features.0.conv" in inside.sheets[1].pictures[0][3]

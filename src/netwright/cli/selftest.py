@@ -11,7 +11,7 @@ from netwright.cli.text import duration, print_json, say, work
 from netwright.errors import WorkFailed
 
 
-@click.command("selftest", short_help="Kill and resume a short run here; is the result the same, bit for bit?")
+@click.command("selftest", short_help="Kill and resume a short run here; compare bit for bit.")
 @click.option("--quick", is_flag=True, help="Two kills in place of five.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Draw the moments of an earlier test again.")
 @click.option(

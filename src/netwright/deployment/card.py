@@ -36,9 +36,12 @@ def _what(bundle: Described) -> list[str]:
 
 
 def _metrics(bundle: Described) -> list[str]:
-    if not bundle["metrics"]:
-        return ["Not known: there was no split to judge it on, so its accuracy on images that it has not seen is open."]
+    said = "the network's own, not calibrated."
+    if bundle["temperature"] is not None:
+        said = f"calibrated: the outputs are divided by the temperature {bundle['temperature']}."
     lines = []
+    if not bundle["metrics"]:
+        lines.append("Not known: there was no split to judge it on, so how it does on images it has not seen is open.")
     for split, metrics in bundle["metrics"].items():
         low, high = metrics["accuracy_interval"]
         views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
@@ -48,9 +51,6 @@ def _metrics(bundle: Described) -> list[str]:
         )
     if "val" in bundle["metrics"]:
         lines += ["", "The val split also chose the epoch, so its accuracy is a little too good."]
-    said = "the network's own, not calibrated."
-    if bundle["temperature"] is not None:
-        said = f"calibrated: the outputs are divided by the temperature {bundle['temperature']}."
     return [*lines, "", f"Probabilities are {said}"]
 
 
