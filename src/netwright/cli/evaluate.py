@@ -110,6 +110,8 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
         parts += ["", _shifts(metrics["shifts"])]
     if (metrics.get("suspects") or {}).get("images"):
         parts += ["", _suspects(metrics["suspects"])]
+        if result["split"] == "val":
+            parts.append(f"in all of train and val: netwright evaluate {result['run']} --folds 5")
     if result.get("plot"):
         parts += ["", f"confusion matrix: {result['plot']}"]
         parts += [f"report: {result['report']}"] if "report" in result else []

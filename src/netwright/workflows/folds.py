@@ -65,18 +65,34 @@ def evaluate_folds_of(folder: RunFolder, own: Own, num_folds: int, *, console: C
             if _is_kept(path, number):
                 continue
             console.say(f"\nfold     {number} of {len(folds.parts)}: {len(held):,} images held out")
-            given = path / f"split-{number}.json"
-            kept = np.setdiff1d(rows, held)
-            write_json(given, manifest(labelled, _train_and_val(labelled, kept, tied, recipe, "val" in splits)))
-            one = recipe.replace(split=Split(seed=recipe.split.seed, manifest=str(given.resolve())))
-            fold = RunFolder(path / f"fold-{number}")
-            if _train(fold, one, console, own):
+            rest = _train_and_val(labelled, np.setdiff1d(rows, held), tied, recipe, "val" in splits)
+            if not _judge_part(path, number, rest, held, recipe, labelled, console, own):
                 return {"run": str(folder.path), "folds": len(folds.parts), "interrupted": True}
-            _answer(fold, one, own, labelled, held, _kept(path, number))
-            console.log = None
-            shutil.rmtree(fold.path)  # five networks with their checkpoints would be in nobody's way but the disk's
         answers = [load_outputs(_kept(path, number)) for number in range(1, len(folds.parts) + 1)]
         return judge_folds(folder, own, labelled, answers, num_apart=len(folds.apart))
+
+
+def _judge_part(
+    path: Path,
+    number: int,
+    rest: dict[str, Rows],
+    held: Rows,
+    recipe: Recipe,
+    labelled: LabelledData,
+    console: Console,
+    own: Own,
+) -> bool:
+    """Train on the rest and keep what that network says of the part held out; False when it was interrupted."""
+    given = path / f"split-{number}.json"
+    write_json(given, manifest(labelled, rest))
+    recipe = recipe.replace(split=Split(seed=recipe.split.seed, manifest=str(given.resolve())))
+    fold = RunFolder(path / f"fold-{number}")
+    if _train(fold, recipe, console, own):
+        return False
+    _answer(fold, recipe, own, labelled, held, _kept(path, number))
+    console.log = None  # it lies in the folder that goes now: the networks would take five times the run's disk
+    shutil.rmtree(fold.path)
+    return True
 
 
 def _begin(path: Path, recipe: Recipe, labelled: LabelledData, folds: Folds) -> None:
