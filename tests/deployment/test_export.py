@@ -60,10 +60,13 @@ SIZES = {"inception_v3": 96, "maxvit_t": 224, "squeezenet1_1": 64, "googlenet": 
 
 
 def settled(network: nn.Module, images: Tensor) -> None:
-    """Give batch norm the statistics of some images, as training does: fresh ones make all images alike."""
+    """Give batch norm the statistics of some images, as training does, and a head of zeros (ViT's) other weights: fresh
+    ones make all images alike."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.momentum = 1.0
+        if isinstance(layer, nn.Linear) and not layer.weight.any():
+            nn.init.normal_(layer.weight)
     network.train()
     with torch.no_grad():
         network(images)
