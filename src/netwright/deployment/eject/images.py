@@ -118,7 +118,8 @@ def _folder(path: Path, class_names: tuple[str, ...]) -> DataCode:
         return DataCode(lines, ("all",), [], ["from torchvision import datasets"])
     folders = {split: paths[0].name for split, paths in there.items() if paths}
     pairs = ", ".join(f'"{split}": "{folder}"' for split, folder in folders.items())
-    lines = [f"    folders = {{{pairs}}}", "    return datasets.ImageFolder(ROOT / folders[split], transform)"]
+    opened = '    return datasets.ImageFolder(f"{ROOT}/{folders[split]}", transform)'
+    lines = [f"    folders = {{{pairs}}}", opened]
     return DataCode(lines, tuple(folders), [], ["from torchvision import datasets"])
 
 

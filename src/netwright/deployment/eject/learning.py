@@ -88,8 +88,8 @@ def _optimizer(optimizer: Optimizer, made: LearningCode, all_trainable: bool) ->
     if all_trainable:
         line = call(f"torch.optim.{name}", Raw("model.parameters()"), lr=lr, **arguments)
         return lr, line.lines(4, "optimizer = ")
-    trainable = Raw("[p for p in model.parameters() if p.requires_grad]")
-    return lr, call(f"torch.optim.{name}", trainable, lr=lr, **arguments).lines(4, "optimizer = ")
+    line = call(f"torch.optim.{name}", Raw("trainable"), lr=lr, **arguments)
+    return lr, ["    trainable = [p for p in model.parameters() if p.requires_grad]", *line.lines(4, "optimizer = ")]
 
 
 def _schedule(scheduler: LrScheduler, lr: float, made: LearningCode) -> list[str]:

@@ -12,7 +12,7 @@ from torch import nn
 from netwright.config.recipe import Recipe
 from netwright.data.transform import EvalTransform
 from netwright.deployment.bundle import Bundle
-from netwright.deployment.eject.code import WIDTH, Call, call, text
+from netwright.deployment.eject.code import WIDTH, Call, text
 from netwright.deployment.eject.images import DataCode, data_code, transform_code
 from netwright.deployment.eject.learning import learning_code
 from netwright.deployment.eject.network import network_code
@@ -95,7 +95,7 @@ def _template() -> Any:
 
 
 def _always(sizes: dict[str, int], data: DataCode) -> list[str]:
-    lines = ["import sys", "from pathlib import Path", "import torch", "from PIL import Image, ImageOps"]
+    lines = ["import sys", "import torch", "from PIL import Image, ImageOps"]
     lines += ["from safetensors.torch import load_file", "from torch import nn", "from torchvision import transforms"]
     classes = ["DataLoader"] + (["Dataset"] if data.classes else [])
     subset = any("Subset(" in line for line in [*data.build, *_splits(data, sizes)])
@@ -115,7 +115,7 @@ def _sorted_imports(lines: list[str]) -> tuple[list[str], list[str]]:
     every = [(0, line.split()[1].lower(), line) for line in plain]
     for module, found in names.items():
         every.append((1, module.lower(), f"from {module} import {', '.join(sorted(found))}"))
-    standard = ("collections", "sys", "pathlib")
+    standard = ("collections", "sys")
     groups = ([], [])  # type: tuple[list[str], list[str]]
     for _, module, line in sorted(every):
         groups[module not in standard].append(line)
@@ -126,9 +126,9 @@ def _constants(recipe: Recipe, bundle: Bundle, bundle_path: Path, names: dict[st
     lines = Call("", tuple(text(name) for name in bundle.task.class_names), "[]").lines(0, "CLASSES = ")
     if recipe.data.source != "digits":
         root = recipe.data.source if Path(recipe.data.source).exists() else (recipe.data.root or "data")
-        lines += call("Path", str(Path(root))).lines(0, "ROOT = ")
-    lines += call("Path", str(bundle_path)).lines(0, "BUNDLE = ")
-    lines += ['WEIGHTS = Path("weights.pt")']
+        lines.append(f"ROOT = {text(str(Path(root)))}")
+    # one line each, whatever their length: the script is as long in every folder
+    lines += [f"BUNDLE = {text(str(bundle_path))}", 'WEIGHTS = "weights.pt"']
     training = recipe.training
     lines.append(f"EPOCHS, BATCH_SIZE, SEED = {training.epochs}, {training.batch_size}, {training.seed}")
     if names:
