@@ -53,6 +53,7 @@ class Model(Part, frozen=True, kw_only=True):
     `head: null` is `linear` on published weights and weights files, and else `own`."""
 
     kind: ClassVar[str] = "model"
+    masks: ClassVar[bool] = False  # whether it gives a class for each pixel
     weights: str = "none"
     weights_sha256: str | None = None
     head: Head | None = None
@@ -132,8 +133,26 @@ class AlexNet(Model, frozen=True, kw_only=True):
     dropout: Probability = 0.5
 
 
+class Unet(Model, frozen=True, kw_only=True):
+    """U-Net, which gives a class for each pixel: down to features of 1 / 2^`depth` of the image's size and up again,
+    with `width` channels at full size and twice as many after every halving.
+
+    `encoder` is one of torchvision's classification networks, whose stages take the place of the way down; `weights`
+    are then that network's. `depth: null` is 4, or all halvings of the encoder."""
+
+    masks: ClassVar[bool] = True
+    name: Literal["unet"] = "unet"
+    depth: Count | None = None
+    width: Count = 32
+    up: Literal["transposed", "bilinear"] = "transposed"
+    batch_norm: bool = True
+    dropout: Probability = 0.0
+    encoder: str | None = None
+
+
 class TorchvisionModel(Model, frozen=True, kw_only=True):
-    """Any classification architecture of torchvision by its name there; `arguments` go to its constructor."""
+    """Any classification or segmentation architecture of torchvision by its name there; `arguments` go to its
+    constructor."""
 
     name: str
     arguments: dict[str, float | int | bool | str] = {}
@@ -157,4 +176,10 @@ class ModelKind(Kind):
         return super().convert(value, where)
 
 
-MODELS = ModelKind("model", Linear, Mlp, Cnn, AlexNet, CustomModel, fallback=TorchvisionModel)
+MODELS = ModelKind("model", Linear, Mlp, Cnn, AlexNet, Unet, CustomModel, fallback=TorchvisionModel)
+_SEGMENTATION = ("deeplabv3_", "fcn_", "lraspp_")  # how torchvision's segmentation networks are called
+
+
+def gives_masks(model: Model) -> bool:
+    """Say whether a network is known to give a class for each pixel, and not one for the image."""
+    return model.masks or (isinstance(model, TorchvisionModel) and model.name.startswith(_SEGMENTATION))

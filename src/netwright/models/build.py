@@ -5,9 +5,9 @@ from typing import TypedDict
 
 from torch import nn
 
-from netwright.config.models import Head, Model, Output
+from netwright.config.models import Head, Model, Output, Unet, gives_masks
 from netwright.errors import RecipeError
-from netwright.models.fitting import Fit, load_into
+from netwright.models.fitting import Fit, load_encoder, load_into
 from netwright.models.heads import put_head
 from netwright.models.input_channels import adapt_input_channels
 from netwright.models.pretrained import Pretrained
@@ -27,7 +27,8 @@ class Sizes(TypedDict):
 def build_model(
     model: Model, *, in_channels: int, image_size: tuple[int, int], num_outputs: int, output: Output
 ) -> nn.Module:
-    """Build a network with fresh weights: images (B, in_channels, height, width) float32 -> (B, num_outputs) float32.
+    """Build a network with fresh weights: images (B, in_channels, height, width) float32 -> (B, num_outputs) float32,
+    or (B, num_outputs, height, width) of one for masks.
 
     `image_size` is (height, width) in pixels; `output` is what the criterion needs and gives way to the model's own
     `output` where that is set. The weights depend on torch's global generator only, which the caller seeds.
@@ -60,6 +61,11 @@ def build_pretrained(
     wanted = _request(model, in_channels, image_size, num_outputs, output)
     request = dataclasses.replace(wanted, in_channels=pretrained.in_channels)
     network = builder_for(model)(model, request)
+    if isinstance(model, Unet) and not any(name.startswith("encoder.") for name in pretrained.weights):
+        fit = load_encoder(network, pretrained.weights, pretrained.title)
+        if in_channels != pretrained.in_channels:
+            _adapt(network, pretrained, in_channels)
+        return network, fit
     old, new = pretrained.head or Head(name="own"), model.head or Head(name="own")
     if old != new and old.name == "concat_pool":
         raise RecipeError(
@@ -86,5 +92,7 @@ def _adapt(network: nn.Module, pretrained: Pretrained, in_channels: int) -> None
 
 
 def _request(model: Model, in_channels: int, image_size: tuple[int, int], num_outputs: int, output: Output) -> Request:
+    if gives_masks(model) and model.head not in (None, Head(name="own")):
+        raise RecipeError(f"`model.head` is given and {model.name} gives masks by a head of its own; leave it out")
     wanted: Output = getattr(model, "output", None) or output
     return Request(in_channels=in_channels, image_size=image_size, num_outputs=num_outputs, output=wanted)

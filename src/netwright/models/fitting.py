@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from netwright.errors import WeightsError
 from netwright.models.backbone import find_head
 
-_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # Inception's and GoogLeNet's side exits, for training them from nothing
+# side exits of Inception, GoogLeNet and segmentation networks, for training them from nothing
+_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.", "aux_classifier.")
 _DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
 )
@@ -67,6 +68,26 @@ def load_into(network: nn.Module, weights: "OrderedDict[str, Tensor]", source: s
         ]
         raise _misfit(type(network).__name__, source, missing, list(found.unexpected_keys), texts)
     return Fit(len(own) - len(found.missing_keys), len(own), new_head, tuple(left_out))
+
+
+def load_encoder(network: nn.Module, weights: "OrderedDict[str, Tensor]", source: str) -> Fit:
+    """Load a classification network's weights into `network.encoder`, in place; all else stays as it is.
+
+    Raises WeightsError when the encoder has tensors that are not in them, or of another shape."""
+    encoder = network.get_submodule("encoder")
+    own, given = encoder.state_dict(), _current_names(encoder, weights)
+    missing = [name for name in own if name not in given and not name.endswith(".num_batches_tracked")]
+    shapes = [
+        f"{name} is {_shape(given[name])} in it and {_shape(own[name])} in the network"
+        for name in own
+        if name in given and given[name].shape != own[name].shape
+    ]
+    if missing or shapes:
+        raise _misfit(type(network).__name__, source, missing, [], shapes)
+    taken = {name: given[name] for name in own if name in given}
+    encoder.load_state_dict(taken, strict=False)
+    left_out = tuple(name for name in given if name not in own)
+    return Fit(len(taken), len(network.state_dict()), True, left_out)
 
 
 def _current_names(network: nn.Module, weights: "OrderedDict[str, Tensor]") -> "OrderedDict[str, Tensor]":

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from netwright.config.models import AlexNet, Head, Model, TorchvisionModel
+from netwright.config.models import AlexNet, Head, Model, TorchvisionModel, Unet
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models.download import check_hash, fetch_weights
+from netwright.models.segmentation_models import segmentation_names
 from netwright.models.timm_models import TIMM, published_timm, timm_preprocessing
 from netwright.models.torchvision_models import architecture_names
 from netwright.models.weights_file import read_weights_file
@@ -63,7 +64,7 @@ def open_published(model: Model, say: Callable[[str], None] | None = None) -> Pr
     path = fetch_weights(chosen.url, say)
     file = read_weights_file(path)
     check_hash(path, file.sha256)
-    found = _torchvision_preprocessing(model.name, chosen)
+    found = _torchvision_preprocessing(_published_name(model), chosen)
     return Pretrained(chosen.name, f"torchvision's {chosen.name}", file.weights, file.sha256, found)
 
 
@@ -75,16 +76,19 @@ def open_file(model: Model, path: Path) -> Pretrained:
     if model.name.startswith(TIMM):
         found: Preprocessing | None = Preprocessing(*timm_preprocessing(model.name))
         notice = f"image size and normalisation are those of timm's weights for {model.name.removeprefix(TIMM)}"
-    elif _has_published(model):
-        found = _torchvision_preprocessing(model.name, _weights_of(model.name).DEFAULT)
-        notice = f"image size and normalisation are those of torchvision's weights for {model.name}"
+    elif name := _published_name(model):
+        found = _torchvision_preprocessing(name, _weights_of(name).DEFAULT)
+        notice = f"image size and normalisation are those of torchvision's weights for {name}"
     else:
         return Pretrained(str(path), str(path), file.weights, file.sha256, notices=file.notices)
     return Pretrained(str(path), str(path), file.weights, file.sha256, found, notices=(*file.notices, notice))
 
 
-def _has_published(model: Model) -> bool:
-    return isinstance(model, (AlexNet, TorchvisionModel)) and model.name in architecture_names()
+def _published_name(model: Model) -> str:
+    """Return the name under which torchvision has weights for a network, or for its encoder; nothing without any."""
+    name = model.name if isinstance(model, (AlexNet, TorchvisionModel)) else ""
+    name = (model.encoder or "") if isinstance(model, Unet) else name
+    return name if name in (*architecture_names(), *segmentation_names()) else ""
 
 
 def _weights_of(name: str) -> Any:
@@ -94,26 +98,28 @@ def _weights_of(name: str) -> Any:
 
 
 def _torchvision_weights(model: Model) -> Any:
-    if not _has_published(model):
+    name = _published_name(model)
+    if not name:
         raise RecipeError(
             f"`model.weights` is {model.weights!r} and there are no published weights for {model.name!r}; take one of "
             "torchvision's networks, such as --model resnet18, or --weights none"
         )
-    known = _weights_of(model.name)
+    known = _weights_of(name)
     if model.weights == "default":
         return known.DEFAULT
     names = [each.name for each in known]
     if model.weights not in names:
         raise RecipeError(
             f"`model.weights` is {model.weights!r}{did_you_mean(model.weights, names)}, which is no file, no run, and "
-            f"not one of torchvision's for {model.name}: {listed(names)}"
+            f"not one of torchvision's for {name}: {listed(names)}"
         )
     return known[model.weights]
 
 
 def _torchvision_preprocessing(name: str, weights: Any) -> Preprocessing:
     transform = weights.transforms()
-    (size,), (resize,) = transform.crop_size, transform.resize_size
+    (resize,) = transform.resize_size
+    (size,) = getattr(transform, "crop_size", transform.resize_size)  # segmentation networks are given whole images
     mean, std = tuple(transform.mean), tuple(transform.std)
     if name in _IN_ONE:
         mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)

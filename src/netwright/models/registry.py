@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from netwright.config.models import MODELS, AlexNet, Cnn, CustomModel, Linear, Mlp, Model, TorchvisionModel
+from netwright.config.models import MODELS, AlexNet, Cnn, CustomModel, Linear, Mlp, Model, TorchvisionModel, Unet
 from netwright.errors import RecipeError, did_you_mean
 from netwright.models.alexnet import build_alexnet
 from netwright.models.cnn import build_cnn
 from netwright.models.mlp import build_linear, build_mlp
 from netwright.models.request import Request
+from netwright.models.segmentation_models import build_segmentation, segmentation_names
 from netwright.models.timm_models import TIMM, build_timm
 from netwright.models.torchvision_models import architecture_names, build_torchvision, needs_logits
+from netwright.models.unet import build_unet
 
 Builder = Callable[[Any, Request], nn.Module]
 UserBuilder = Callable[..., nn.Module]
@@ -26,6 +28,7 @@ BUILDERS: dict[type[Model], Builder] = {
     Mlp: build_mlp,
     Cnn: build_cnn,
     AlexNet: build_alexnet,
+    Unet: build_unet,
     TorchvisionModel: build_torchvision,
 }
 _REGISTERED: dict[str, UserBuilder] = {}
@@ -38,7 +41,7 @@ def register(name: str) -> Callable[[U], U]:
     again. Raises RecipeError when a built-in model or one of torchvision has the name already."""
 
     def keep(builder: U) -> U:
-        if name in MODELS.parts or name in torchvision_names():
+        if name in MODELS.parts or name in (*torchvision_names(), *segmentation_names()):
             raise RecipeError(f"the model name {name!r} is taken by a built-in model; register under another name")
         _REGISTERED[name] = builder
         return builder
@@ -64,9 +67,11 @@ def builder_for(model: Model) -> Builder:
         return _build_registered
     if model.name.startswith(TIMM):
         return build_timm
+    if model.name in segmentation_names():
+        return build_segmentation
     if model.name not in architecture_names():
         built_in = [name for name in MODELS.parts if name != "custom"]
-        known = [*built_in, *_REGISTERED, *architecture_names()]
+        known = [*built_in, *_REGISTERED, *architecture_names(), *segmentation_names()]
         raise RecipeError(
             f"`model.name` is {model.name!r}{did_you_mean(model.name, known)}; built in: {', '.join(built_in)}; "
             f"`netwright models` lists these and the {len(torchvision_names())} architectures of torchvision"

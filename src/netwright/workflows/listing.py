@@ -32,6 +32,13 @@ def list_torchvision_models() -> list[str]:
     return torchvision_names()
 
 
+def list_segmentation_models() -> list[str]:
+    """Return torchvision's segmentation networks by name. Loads torch."""
+    from netwright.models.segmentation_models import segmentation_names
+
+    return list(segmentation_names())
+
+
 def _arguments(part: type[Part]) -> list[dict[str, Any]]:
     hints = typing.get_type_hints(part, include_extras=True)
     return [

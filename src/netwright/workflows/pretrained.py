@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from netwright.config.datasets import BUILT_IN
-from netwright.config.models import Head
+from netwright.config.models import Head, gives_masks
 from netwright.config.recipe import Recipe
 from netwright.deployment.archive import WEIGHTS, read_member
 from netwright.deployment.bundle import load_bundle
@@ -65,18 +65,21 @@ def _open_bundle(path: Path, folder: Path) -> Pretrained:
 def with_pretrained(recipe: Recipe, pretrained: Pretrained | None) -> Recipe:
     """Write out what weights decide where the recipe left it open: head, image size, channels, normalisation.
 
-    The short side before the cut is theirs too where the size is."""
+    The short side before the cut is theirs too where the size is. A network for masks has its own head, and sees images
+    in the size that they have."""
     model, known = recipe.model, pretrained.preprocessing if pretrained is not None else None
     if pretrained is None:
         return recipe
-    head = model.head or pretrained.head or (Head() if pretrained.class_names is None else None)
+    masks = gives_masks(model)
+    new = Head() if pretrained.class_names is None and not masks else None
+    head = model.head or pretrained.head or new
     model = msgspec.structs.replace(model, weights=pretrained.name, weights_sha256=pretrained.sha256, head=head)
     recipe = recipe.replace(model=model)
     if known is None:
         return recipe
     data, transform = recipe.data, recipe.transform
     channels = known.channels if data.channels is None else data.channels
-    if data.image_size is None:
+    if data.image_size is None and not masks:
         data = msgspec.structs.replace(data, image_size=known.image_size)
         # arrays are small pictures filled by their object: no margin to cut off
         if transform.resize is None and known.resize is not None and not _is_arrays(data.source):
