@@ -10,6 +10,7 @@
 VENV ?= .venv
 PEERS ?= .venv-peers
 PYTHON ?=
+SQUEEZENET ?= ../shared/data/weights/squeezenet1_1_imagenet_tvnorm.pth
 BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) -c constraints.txt
 # Imported, not just found: a launcher can exist for a version that isn't there, and ensurepip can be a missing package.
@@ -46,7 +47,8 @@ bench-peers: $(VENV)/.installed $(PEERS)/.installed
 	@$(BIN)/python -m benchmarks.run --peers $(PEERS)/bin/python $(ARGS)
 
 reliability: $(VENV)/.installed-dev
-	@for figure in kills saves damage disk_full; do $(BIN)/python -m benchmarks.reliability.$$figure || exit 1; done
+	@$(BIN)/python -m benchmarks.reliability.kills --weights $(SQUEEZENET)
+	@for figure in saves damage disk_full; do $(BIN)/python -m benchmarks.reliability.$$figure || exit 1; done
 	@$(BIN)/python -m pytest tests/integration/test_any_sequence.py -m slow --timeout 3600
 
 clean:

@@ -1,10 +1,12 @@
 """Figure 1: SIGKILL at random moments of training runs, each resumed until done, compared with the run left alone.
 
-    python -m benchmarks.reliability.kills [--kills 200] [--fresh 20] [--seed N]
+    python -m benchmarks.reliability.kills --weights FILE [--kills 200] [--fresh 20] [--seed N] [--add]
 
 A kill falls into a phase drawn at random (imports, decoding, the leak gate, …, writing the report), into one of the
 times that the phase is entered, at a random point of it. `--fresh` of the kills hit processes started as a user starts
-them, at any moment from their first instruction; the others hit forks of a process that has imported everything."""
+them, at any moment from their first instruction; the others hit forks of a process that has imported everything.
+FILE is a state dict of torchvision's squeezenet1_1. With `--add` the kills are added to those that were kept before: so
+200 can be made in several sittings, each with a seed of its own."""
 
 import argparse
 import itertools
@@ -26,11 +28,12 @@ from benchmarks.measure import ROOT
 from benchmarks.reliability.forkserver import Ended, ForkServer, Kill
 from benchmarks.reliability.phases import NAMES
 from benchmarks.reliability.recipes import write_recipes
-from benchmarks.reliability.results import keep
+from benchmarks.reliability.results import keep, kept
 from netwright.runs.equality import compare_runs
 
 MOST_KILLS_OF_A_RUN = 4
 WITH_PICTURES = ("plots", "report")  # phases that need matplotlib and the page: four times as long as all others
+SPARED = ("decode", "gate", "features")  # phases that have nothing to do when the cache holds what they make
 
 
 @dataclass
@@ -95,6 +98,8 @@ class Killer:
         count, seconds = self._phases[phase] if phase != "begin" else (1, 0.02)
         entry = self._draws.randint(1, max(1, count // 2 if (run / "recipe.yaml").exists() else count))
         kill = Kill(phase, entry, self._draws.random() * seconds / count)
+        if phase in SPARED:
+            shutil.rmtree(self._scratch / "cache", ignore_errors=True)
         ended = self._sitting(run, kill)
         if ended.killed:
             return ended.phase
@@ -136,41 +141,60 @@ class Killer:
 _QUIETLY = "import sys; sys.stdout = open('/dev/null', 'w'); from netwright.cli.main import main; main()"
 
 
-def measure(kills: int, fresh: int, seed: int, scratch: Path) -> dict[str, Any]:
+def measure(kills: int, fresh: int, seed: int, scratch: Path, weights: Path) -> dict[str, Any]:
     """Kill until so many kills have happened; return the figures."""
     draws, tally = random.Random(seed), Tally()
+    recipes = write_recipes(scratch, weights)
     with ForkServer(scratch) as server:
-        killers = [Killer(server, scratch, name, path, draws) for name, path in write_recipes(scratch).items()]
+        killers = [Killer(server, scratch, name, path, draws) for name, path in recipes.items()]
         turns = itertools.cycle(killers)
         while tally.number < kills:
             left = kills - tally.number
             next(turns).run_one(tally, min(left, draws.randint(1, MOST_KILLS_OF_A_RUN)), fresh=left <= fresh)
             print(f"{tally.number:4d} kills, {tally.runs} runs, {tally.equal} equal", flush=True)
-    by_phase: Counter[str] = Counter()
+    by_recipe, by_phase = Counter[str](), Counter[str]()
     for name, count in tally.kills.items():
-        by_phase[name.partition(": ")[2]] += count
+        recipe, _, phase = name.partition(": ")
+        by_recipe[recipe] += count
+        by_phase[phase] += count
     return {
         "kills": tally.number,
         "runs": tally.runs,
         "equal": tally.equal,
-        "by_recipe": {
-            name: sum(c for key, c in tally.kills.items() if key.startswith(name)) for name in write_recipes(scratch)
-        },
+        "by_recipe": dict(by_recipe),
         "by_phase": dict(sorted(by_phase.items())),
         "differences": tally.differences,
-        "seed": seed,
+        "seeds": [seed],
     }
+
+
+def added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of two measurements together; what `one` has besides is left out."""
+    together = dict(other)
+    for name, value in other.items():
+        if isinstance(value, dict):
+            counts = Counter(one[name])
+            counts.update(value)
+            together[name] = dict(sorted(counts.items()))
+        else:
+            together[name] = one[name] + value
+    return together
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--fresh", type=int, default=20, help="of them in processes of their own [20]")
+    parser.add_argument("--weights", type=Path, required=True, help="a state dict of torchvision's squeezenet1_1")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--add", action="store_true", help="add to the figures that were kept before")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="netwright-kills-") as scratch:
-        found = measure(arguments.kills, arguments.fresh, arguments.seed, Path(scratch))
+        weights = arguments.weights.resolve(strict=True)
+        found = measure(arguments.kills, arguments.fresh, arguments.seed, Path(scratch), weights)
+    if arguments.add:
+        found = added(kept("kills"), found)
     return keep("kills", found, passed=not found["differences"] and found["equal"] == found["runs"])
 
 

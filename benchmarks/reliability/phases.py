@@ -14,6 +14,7 @@ PLACES = {
     "decode": "netwright.workflows.sitting:open_prepared",
     "gate": "netwright.workflows.build:pass_gate",
     "build": "netwright.workflows.sitting:build_state",
+    "features": "netwright.workflows.sitting:on_features",
     "settle": "netwright.workflows.sitting:settle",
     "train": "netwright.workflows.sitting:fit",
     "checkpoint": "netwright.training.saver:write_checkpoint",

@@ -32,9 +32,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lr_scheduler": {"name": "one_cycle"},
         "training": TRAINING | {"accumulation_steps": 2, "averaging": "ema", "clip_norm": 1.0},
     },
-    "frozen": {
-        "data": {"source": "pictures"},
-        "model": {"name": "cnn", "channels": [8, 16], "batch_norm": True, "dropout": 0.2},
+    # what the backbone says of the images is computed once and kept; only the head is trained
+    "features": {
+        "data": {"source": "pictures", "image_size": 64},
+        "model": {"name": "squeezenet1_1", "head": {"name": "linear", "dropout": 0.2}},
         "optimizer": {"name": "adamw", "lr": 0.01},
         "lr_scheduler": {"name": "plateau", "patience": 0, "factor": 0.5, "threshold": 0.5},
         "training": TRAINING | {"freeze": "backbone"},
@@ -42,16 +43,21 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def write_recipes(folder: Path) -> dict[str, Path]:
-    """Write the recipes and the pictures that one of them is trained on; return the recipes' files by name."""
+def write_recipes(folder: Path, weights: Path) -> dict[str, Path]:
+    """Write the recipes and the pictures that two of them are trained on; return the recipes' files by name.
+
+    `weights` is a state dict of torchvision's squeezenet1_1."""
     write_pictures(folder / "pictures")
     paths = {}
     for name, mapping in RECIPES.items():
-        data = dict(mapping["data"])
+        data, model = dict(mapping["data"]), dict(mapping["model"])
         if data["source"] == "pictures":
             data["source"] = str(folder / "pictures")
+        if model["name"] == "squeezenet1_1":
+            model["weights"] = str(weights)
         paths[name] = folder / f"{name}.yaml"
-        paths[name].write_text(yaml.safe_dump(mapping | {"data": data, "runtime": RUNTIME}), encoding="utf-8")
+        whole = mapping | {"data": data, "model": model, "runtime": RUNTIME}
+        paths[name].write_text(yaml.safe_dump(whole), encoding="utf-8")
     return paths
 
 

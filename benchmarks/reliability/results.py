@@ -10,6 +10,14 @@ from typing import Any
 from benchmarks.measure import ROOT
 from netwright.runs.environment import processor_name
 
+FOLDER = ROOT / "benchmarks" / "results" / "reliability"
+
+
+def kept(name: str) -> dict[str, Any]:
+    """Return the figures that were kept of a measurement."""
+    figures: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return figures
+
 
 def keep(name: str, figures: dict[str, Any], *, passed: bool) -> int:
     """Print and keep the figures of one measurement; return the exit code."""
@@ -20,10 +28,9 @@ def keep(name: str, figures: dict[str, Any], *, passed: bool) -> int:
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("torch", "numpy")},
     }
-    folder = ROOT / "benchmarks" / "results" / "reliability"
-    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     text = json.dumps(figures | about, indent=1)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
     print("passed" if passed else "FAILED")
     return 0 if passed else 1

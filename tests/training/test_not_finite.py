@@ -15,7 +15,7 @@ import netwright as nw
 from netwright.errors import WorkFailed
 from netwright.files.sealed import read_sealed
 from netwright.runs.checkpoints import has_checkpoint
-from netwright.training.not_finite import are_finite
+from netwright.training.not_finite import NotFinite, are_finite, check_gradient
 from netwright.workflows.sitting import Watcher
 
 RUNTIME = {"threads": 1, "device": "cpu"}
@@ -183,3 +183,14 @@ def test_large_finite_values_are_finite() -> None:
     assert are_finite([torch.full((4,), 3e38), torch.zeros(2)])
     assert not are_finite([torch.zeros(2), torch.tensor([math.inf, -math.inf])])
     assert are_finite([])
+
+
+def test_a_norm_that_overflows_is_no_gradient_that_is_not_finite() -> None:
+    """The squares of 1e30 are infinite in fp32, the values are not."""
+    gradients = [torch.full((4,), 1e30), torch.zeros(2)]
+    norm = nn.utils.get_total_norm(gradients)
+    assert norm.isinf()
+    check_gradient(gradients, norm)
+    gradients[1][0] = math.nan
+    with pytest.raises(NotFinite, match="the gradient is nan"):
+        check_gradient(gradients, nn.utils.get_total_norm(gradients))

@@ -131,12 +131,14 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
     """Change the weights by the gradients that were gathered since the last update."""
     training = plan.recipe.training
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if training.accumulation_steps > 1:
-        torch._foreach_div_([p.grad for p in parameters if p.grad is not None], group_weight)
+        torch._foreach_div_(gradients, group_weight)
+    norm = nn.utils.get_total_norm(gradients) if training.clip_norm is not None else None
     if looks_now(state, plan):
-        check_gradient(parameters)
-    if training.clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+        check_gradient(gradients, norm)
+    if training.clip_norm is not None and norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, training.clip_norm, norm)
     set_lr(state, plan)
     state.optimizer.step()
     for parameter in parameters:  # as zero_grad(), which takes 17 µs for it

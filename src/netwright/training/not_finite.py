@@ -36,9 +36,13 @@ def looks_now(state: TrainingState, plan: Plan) -> bool:
     return every_step or state.progress.step % CHECK_EVERY_STEPS == CHECK_EVERY_STEPS - 1
 
 
-def check_gradient(parameters: Sequence[Tensor]) -> None:
-    """Raise NotFinite when a gradient has a value that is not finite."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+def check_gradient(gradients: Sequence[Tensor], norm: Tensor | None = None) -> None:
+    """Raise NotFinite when a gradient has a value that is not finite.
+
+    `norm` () is their norm where it is known: a finite one says that they are, with no further pass over them. Else
+    784-200-10 takes 30 µs of a step of 900 at batch 64, half of it to read the 157,000 numbers of its first layer."""
+    if norm is not None and math.isfinite(norm.item()):
+        return
     if not are_finite(gradients):
         bad = next(gradient for gradient in gradients if not gradient.isfinite().all())
         raise NotFinite("the gradient", bad.sum().item())
@@ -49,7 +53,7 @@ def are_finite(tensors: Sequence[Tensor]) -> bool:
     if tensors and tensors[0].device.type != "cpu":
         finite = math.isfinite(torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors]).sum().item())
     else:
-        finite = all(math.isfinite(tensor.sum().item()) for tensor in tensors)
+        finite = math.isfinite(sum([tensor.sum().item() for tensor in tensors]))  # in fp64: no overflow of its own
     return finite or all(bool(tensor.isfinite().all()) for tensor in tensors)  # sums of finite values may overflow
 
 
