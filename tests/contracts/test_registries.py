@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.config.augmentations import AUGMENTATIONS, Augmentation, Mixing
+from netwright.config.augmentations import AUGMENTATIONS, Augmentation, Mixing, RandomWindow
 from netwright.config.models import MODELS, CustomModel, Model, TorchvisionModel, gives_masks
 from netwright.config.optimization import CRITERIA, LR_SCHEDULERS, OPTIMIZERS, CustomOptimizer
 from netwright.config.recipe import output_for
@@ -55,11 +55,12 @@ def test_augmentation_builds_with_its_defaults(name: str) -> None:
         assert (mixed.shape, shares.shape) == (images.shape, (5, 4))
         assert not torch.equal(mixed, images)
         return
-    augment = build_augmentation((part,), 0, (16, 16))
+    side = 300 if isinstance(part, RandomWindow) else 16
+    augment = build_augmentation((part,), 0, (side, side))
     assert augment is not None
-    pixels = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (16, side, side, 3), dtype=torch.uint8)
     augmented = augment(pixels, 1, torch.arange(16))
-    assert (augmented.shape, augmented.dtype) == (pixels.shape, pixels.dtype)
+    assert (augmented.shape, augmented.dtype) == ((16, *augment.output_size, 3), pixels.dtype)
     assert not torch.equal(augmented, pixels)
 
 

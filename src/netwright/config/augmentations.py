@@ -26,6 +26,13 @@ class RandomCrop(Augmentation, frozen=True, kw_only=True):
     mode: Literal["zero", "reflect"] = "zero"
 
 
+class RandomWindow(Augmentation, frozen=True, kw_only=True):
+    """Cut a square of `size` pixels at a random place: training sees small parts of large images. For masks."""
+
+    name: Literal["random_window"] = "random_window"
+    size: Pixels = 256
+
+
 class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
     """Cut a random part of random area (a fraction of the image) and aspect ratio, and resize it to the input size.
 
@@ -194,6 +201,7 @@ class CutMix(Mixing, frozen=True, kw_only=True):
 AUGMENTATIONS = Kind(
     "augmentation",
     RandomCrop,
+    RandomWindow,
     RandomResizedCrop,
     HorizontalFlip,
     VerticalFlip,

@@ -134,9 +134,9 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         return pixels.to(torch.float32, copy=True).sub_(black).mul_(1 / (white - black))
 
     def crop(self, pixels: Tensor) -> Tensor:
-        """Cut `image_size` from the centre of (B, H, W, C); a view, and nothing at all when it has that size."""
+        """Cut `image_size` from the centre of (B, H, W, C); a view, and nothing at all of what is not larger."""
         height, width = self.image_size
-        if pixels.shape[1:3] == (height, width):
+        if pixels.shape[1] <= height and pixels.shape[2] <= width:
             return pixels
         top, left = centre_offset((pixels.shape[1], pixels.shape[2]), self.image_size)
         return pixels[:, top : top + height, left : left + width]

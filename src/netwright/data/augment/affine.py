@@ -14,6 +14,7 @@ from netwright.config.augmentations import Affine, Rotation
 from netwright.data.augment.pixels import PixelRange, between, from_planes, to_planes
 
 NUM_UNIFORMS = 5
+Interpolation = Literal["bilinear", "nearest"]
 
 
 class Motion(NamedTuple):
@@ -31,10 +32,12 @@ def still(num_samples: int, device: torch.device) -> Motion:
     return Motion(zeros[:, 0], zeros, torch.ones(num_samples, device=device), zeros)
 
 
-def random_affine(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: Affine) -> Tensor:
+def random_affine(
+    pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: Affine, how: Interpolation = "bilinear"
+) -> Tensor:
     """Move each sample by its own motion: (B, H, W, C) -> the same, uniforms (B, 5)."""
     motion = draw_motion(uniforms, settings, (pixels.shape[1], pixels.shape[2]))
-    return warp(pixels, source_matrices(motion), "bilinear", limits.black)
+    return warp(pixels, source_matrices(motion), how, limits.black)
 
 
 def draw_motion(uniforms: Tensor, settings: Affine, size: tuple[int, int]) -> Motion:
@@ -51,15 +54,17 @@ def draw_motion(uniforms: Tensor, settings: Affine, size: tuple[int, int]) -> Mo
     )
 
 
-def random_rotation(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: Rotation) -> Tensor:
+def random_rotation(
+    pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: Rotation, how: Interpolation = "bilinear"
+) -> Tensor:
     """Rotate each sample by its own angle in [-degrees, degrees): (B, H, W, C) -> the same, uniforms (B, 1)."""
-    return rotate(pixels, between(uniforms[:, 0], -settings.degrees, settings.degrees), limits.black)
+    return rotate(pixels, between(uniforms[:, 0], -settings.degrees, settings.degrees), limits.black, how)
 
 
-def rotate(pixels: Tensor, angles_degrees: Tensor, black: float = 0.0) -> Tensor:
-    """Rotate counter-clockwise by angles (B,), bilinear, what comes from outside is black: (B, H, W, C) -> the same."""
+def rotate(pixels: Tensor, angles_degrees: Tensor, black: float = 0.0, how: Interpolation = "bilinear") -> Tensor:
+    """Rotate counter-clockwise by angles (B,); what comes from outside is black: (B, H, W, C) -> the same."""
     motion = still(len(pixels), pixels.device)._replace(angles=-angles_degrees)
-    return warp(pixels, source_matrices(motion), "bilinear", black)
+    return warp(pixels, source_matrices(motion), how, black)
 
 
 def source_matrices(motion: Motion, pivots: Tensor | None = None) -> Tensor:
@@ -80,7 +85,7 @@ def source_matrices(motion: Motion, pivots: Tensor | None = None) -> Tensor:
     return torch.cat([turn, shift.unsqueeze(2)], dim=2).float()
 
 
-def warp(pixels: Tensor, matrices: Tensor, how: Literal["bilinear", "nearest"], black: float = 0.0) -> Tensor:
+def warp(pixels: Tensor, matrices: Tensor, how: Interpolation, black: float = 0.0) -> Tensor:
     """Fetch every pixel from where its sample's matrix (B, 2, 3) says, black from outside: (B, H, W, C) -> the same."""
     if how == "nearest":
         return _fetch_nearest(pixels, matrices, black)

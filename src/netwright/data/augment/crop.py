@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.config.augmentations import RandomCrop
+from netwright.config.augmentations import RandomCrop, RandomWindow
 from netwright.data.augment.pixels import PixelRange, below
 
 NUM_UNIFORMS = 2
@@ -17,6 +17,14 @@ def random_crop(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, setting
     height, width = pixels.shape[1:3]
     tops, lefts = draw_offsets(uniforms, settings.padding)
     return crop(pad(pixels, settings.padding, settings.mode, limits.black), tops, lefts, height, width)
+
+
+def random_window(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: RandomWindow) -> Tensor:
+    """Cut a window of `settings.size` somewhere: (B, H, W, C) -> (B, size, size, C), uniforms (B, 2)."""
+    size = settings.size
+    tops = below(uniforms[:, 0], pixels.shape[1] - size + 1)
+    lefts = below(uniforms[:, 1], pixels.shape[2] - size + 1)
+    return crop(pixels, tops, lefts, size, size)
 
 
 def draw_offsets(uniforms: Tensor, padding: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
-"""The recipe's random transforms, one after another, on a batch."""
+"""The recipe's random transforms, one after another, on a batch of images, and what of them moves the masks alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,10 +20,12 @@ from netwright.config.augmentations import (
     RandomCrop,
     RandomErasing,
     RandomResizedCrop,
+    RandomWindow,
     Rotation,
     TrivialAugmentWide,
     VerticalFlip,
 )
+from netwright.config.masks import IGNORED
 from netwright.data.augment import affine, color, crop, erase, filters, flip, rand_augment, resized_crop, tone
 from netwright.data.augment.pixels import PixelRange, pixel_range
 from netwright.errors import RecipeError
@@ -35,12 +37,15 @@ Draw = Callable[[int, str, int, Tensor, int], Tensor]  # (seed, purpose, epoch, 
 
 @dataclass(frozen=True)
 class Step:
-    """One random transform: pixels (B, H, W, C) and uniforms (B, num_uniforms) -> pixels."""
+    """One random transform: pixels (B, H, W, C) and uniforms (B, num_uniforms) -> pixels.
+
+    `move` does to masks (B, H, W, 1) what `apply` does to images, by nearest neighbour; None: they stay as they are."""
 
     purpose: str  # what its random numbers are for: its name and place, so that two flips draw apart
     num_uniforms: int
     apply: Apply
     draw: Draw = uniforms
+    move: Apply | None = None
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,50 @@ class Augment:
     image_size: tuple[int, int]
     value_range: tuple[float, float] | None
     box: RandomResizedCrop | None = None
+    window: int | None = None  # pixels a side of what a random window leaves
 
     def __call__(self, pixels: Tensor, epoch: int, rows: Tensor) -> Tensor:
-        """Transform stored pixels (B, H, W, C) of rows (B,) int64: (B, *image_size, C), dtype, device and scale kept.
+        """Transform stored pixels (B, H, W, C) of rows (B,) int64: (B, *output_size, C), dtype, device and scale kept.
 
         The given pixels are not changed. H and W are at least those of `image_size`, if there is no `box`.
         """
-        height, width = self.image_size
         if self.box is None:
-            assert min(pixels.shape[1] - height, pixels.shape[2] - width) >= 0, "the store is smaller than the input"
-            pixels = crop.centre_crop(pixels, height, width)
+            pixels = self._centre(pixels)
         else:
-            sizes = torch.tensor(pixels.shape[1:3], device=pixels.device).expand(len(pixels), 2)
-            pixels = resized_crop.resized_crop(pixels, self.boxes(sizes, epoch, rows), self.image_size)
+            pixels = resized_crop.resized_crop(pixels, self._boxes_in(pixels, epoch, rows), self.image_size)
         return self.after_crop(pixels, epoch, rows)
+
+    def on_masks(self, masks: Tensor, epoch: int, rows: Tensor) -> Tensor:
+        """Move stored masks (B, H, W) uint8 of rows (B,) as their images are moved: (B, *output_size).
+
+        What comes from outside of the image is IGNORED."""
+        pixels = masks.unsqueeze(3)
+        if self.box is None:
+            pixels = self._centre(pixels)
+        else:
+            pixels = resized_crop.resized_mask(pixels, self._boxes_in(pixels, epoch, rows), self.image_size)
+        rows = rows.to(pixels.device, non_blocking=True)
+        outside = PixelRange(float(IGNORED), None)
+        for step in self.steps:
+            if step.move is not None:
+                numbers = step.draw(self.seed, step.purpose, epoch, rows, step.num_uniforms)
+                pixels = step.move(pixels, numbers, outside)
+        return pixels.squeeze(3)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """The (height, width) in pixels of what training sees: a window's, or `image_size`."""
+        return self.image_size if self.window is None else (self.window, self.window)
+
+    def _centre(self, pixels: Tensor) -> Tensor:
+        height, width = self.image_size
+        assert min(pixels.shape[1] - height, pixels.shape[2] - width) >= 0, "the store is smaller than the input"
+        return crop.centre_crop(pixels, height, width)
+
+    def _boxes_in(self, pixels: Tensor, epoch: int, rows: Tensor) -> Tensor:
+        """Draw the boxes (B, 4) of rows (B,) in pixels (B, H, W, C)."""
+        sizes = torch.tensor(pixels.shape[1:3], device=pixels.device).expand(len(pixels), 2)
+        return self.boxes(sizes, epoch, rows)
 
     def boxes(self, sizes: Tensor, epoch: int, rows: Tensor) -> Tensor:
         """Draw the boxes (B, 4) of rows (B,) in pictures of sizes (B, 2) int64: top, left, height, width."""
@@ -77,7 +112,7 @@ class Augment:
         return resized_crop.draw_boxes(numbers, sizes, self.box.scale, self.box.ratio)
 
     def after_crop(self, pixels: Tensor, epoch: int, rows: Tensor) -> Tensor:
-        """Do all that comes after the crop: pixels (B, *image_size, C) -> the same."""
+        """Do all that comes after the crop: pixels (B, *image_size, C) -> (B, *output_size, C)."""
         limits = pixel_range(pixels.dtype, self.value_range)
         rows = rows.to(pixels.device, non_blocking=True)
         for step in self.steps:
@@ -96,40 +131,57 @@ def build_augmentation(
 
     `value_range` says which values are black and white in pixels that are not uint8; without it black is 0 and no
     transform cuts off high values. A random resized crop is the first one or absent (`config.recipe` sees to it).
-    Raises RecipeError for a class that has no transform here.
+    Raises RecipeError for a class that has no transform here, and a window that is larger than the images.
     """
     parts = [part for part in augmentations if not isinstance(part, Mixing)]
     if not parts:
         return None
     box = parts[0] if isinstance(parts[0], RandomResizedCrop) else None
     steps = tuple(_build_step(part, place) for place, part in enumerate(parts) if part is not box)
-    return Augment(steps, seed, image_size, value_range, box)
+    return Augment(steps, seed, image_size, value_range, box, _window(parts, image_size))
+
+
+def _window(parts: Sequence[Augmentation], image_size: tuple[int, int]) -> int | None:
+    """Return the size of the smallest random window; None without any. Raises RecipeError when one is too large."""
+    left = min(image_size)
+    sizes = [part.size for part in parts if isinstance(part, RandomWindow)]
+    for size in sizes:
+        if size > left:
+            raise RecipeError(
+                f"`augmentation` has a random_window of {size} pixels, and it is cut from {left}; take a smaller `size`"
+            )
+        left = size
+    return left if sizes else None
 
 
 def _build_step(part: Augmentation, position: int) -> Step:
     purpose = f"{part.name}/{position}"
-    made = _geometric(part) or _of_values(part)
+    moves = _geometric(part, "nearest")
+    made = _geometric(part, "bilinear") or _of_values(part)
     if made is None:
         raise RecipeError(
             f"augmentation {part.name!r} has no transform; expected a name that `netwright transforms` lists"
         )
     num_uniforms, apply = made
     alternating = isinstance(part, HorizontalFlip) and part.alternating
-    return Step(purpose, num_uniforms, apply, flip.alternating_uniforms if alternating else uniforms)
+    draw = flip.alternating_uniforms if alternating else uniforms
+    return Step(purpose, num_uniforms, apply, draw, moves[1] if moves is not None else None)
 
 
 # functools.partial and not closures: loader workers pickle them
-def _geometric(part: Augmentation) -> tuple[int, Apply] | None:
-    """Return what moves pixels and leaves their values, the same for an image as for a mask of it."""
+def _geometric(part: Augmentation, how: affine.Interpolation) -> tuple[int, Apply] | None:
+    """Return what moves pixels and leaves their values: bilinear for an image, nearest for a mask of it."""
     match part:
         case RandomCrop():
             return crop.NUM_UNIFORMS, partial(crop.random_crop, settings=part)
+        case RandomWindow():
+            return crop.NUM_UNIFORMS, partial(crop.random_window, settings=part)
         case HorizontalFlip() | VerticalFlip():
             return flip.NUM_UNIFORMS, partial(flip.random_flip, settings=part)
         case Rotation():
-            return 1, partial(affine.random_rotation, settings=part)
+            return 1, partial(affine.random_rotation, settings=part, how=how)
         case Affine():
-            return affine.NUM_UNIFORMS, partial(affine.random_affine, settings=part)
+            return affine.NUM_UNIFORMS, partial(affine.random_affine, settings=part, how=how)
     return None
 
 

@@ -54,6 +54,26 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     return (resized if pixels.is_floating_point() else resized.round()).to(pixels.dtype)
 
 
+def resized_mask(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Do `resized_crop` by nearest neighbour: whole values are copied, none is mixed.
+
+    The arithmetic is that of torch's interpolate(mode="nearest"): a float32 scale, rounded down."""
+    _, height, width, channels = masks.shape
+    tops, lefts, heights, widths = boxes.unbind(dim=1)
+    rows = tops.unsqueeze(1) + _nearest(heights, size[0])
+    columns = lefts.unsqueeze(1) + _nearest(widths, size[1])
+    samples = torch.arange(len(masks), device=masks.device).view(-1, 1, 1)
+    places = (samples * height + rows.unsqueeze(2)) * width + columns.unsqueeze(1)
+    return masks.reshape(-1, channels).index_select(0, places.flatten()).view(len(masks), *size, channels)
+
+
+def _nearest(lengths: Tensor, num_outputs: int) -> Tensor:
+    """Return which place of each stretch every output takes: lengths (B,) int64 -> (B, num_outputs) int64."""
+    scales = lengths.to(torch.float32).unsqueeze(1) / num_outputs
+    places = (torch.arange(num_outputs, device=lengths.device) * scales).floor().long()
+    return places.minimum(lengths.unsqueeze(1) - 1)
+
+
 def resized_by_products(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Do `resized_crop` by two batched matrix products, rows and columns, with one weight matrix a sample and axis."""
     tops, lefts, heights, widths = boxes.unbind(dim=1)
