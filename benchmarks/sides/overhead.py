@@ -1,18 +1,23 @@
 """What our loop adds to a step: `training.fit.train_epoch`, everything on, minus its own computing alone, one thread.
 
-One process, blocks of steps in turn: an epoch through the loop (progress bar, sums, checks, learning rate, clock), then
-the same batches gathered, forward, backward, update and nothing else. The figure is the median of the differences."""
+One process, one network, one stream of batches: a step through the loop (progress bar, sums, checks, learning rate,
+clock), then a step that is forward, backward and update and nothing else, and so on. Each step is timed by itself, so
+what disturbs one is seen in one; the figure is the difference of the medians. What gathers the batches is the same for
+both. The step alone ends with `optimizer.zero_grad()`, as everybody writes it; the figure without that is beside it."""
 
+import dataclasses
 import statistics
 import tempfile
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
+from typing import Any
 
 from benchmarks.sides.report import Terminal, arguments_of, report, work_of
 from netwright.runtime.allocator import keep_large_blocks
 
-BLOCKS = 12
+EPOCHS = 9  # of 860 steps; each way of doing a step gets a third of them
 
 
 def main() -> None:
@@ -23,54 +28,70 @@ def main() -> None:
 
     from benchmarks.sides.plan import build_run
     from netwright.runtime.machine import applied
-    from netwright.training.plan import Plan
-    from netwright.training.state import TrainingState
 
-    def bare(state: TrainingState, plan: Plan) -> None:
-        """Gather, forward, backward, update: the same functions on the same batches."""
-        model, optimizer, machine = state.model, state.optimizer, plan.machine
-        for batch in plan.train.epoch(1):
-            with machine.autocast():
-                outputs = model(machine.arrange(batch.images))
-            loss = torch.nn.functional.cross_entropy(outputs.float(), batch.targets)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+    settings = {"runtime.threads": 1, "training.seed": arguments.seed, "training.epochs": EPOCHS + 1}
+    run = build_run(work, arguments.npz, settings)
+    model, optimizer, machine = run.state.model, run.state.optimizer, run.plan.machine
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
-    settings = {"runtime.threads": 1, "training.seed": arguments.seed, "training.epochs": 2 * BLOCKS}
-    ours, alone = (build_run(work, arguments.npz, settings) for _ in range(2))
-    with applied(ours.plan.machine), redirect_stderr(Terminal()):  # type: ignore[type-var]
-        loop = loop_of(ours.plan, ours.state)
-        seconds: dict[str, list[float]] = {"loop": [], "bare": []}
-        cpu: dict[str, list[float]] = {"loop": [], "bare": []}
-        for block in range(BLOCKS + 1):
-            for name in ("loop", "bare") if block % 2 else ("bare", "loop"):
-                start, cpu_start = perf_counter(), process_time()
-                loop() if name == "loop" else bare(alone.state, alone.plan)
-                if block:  # the first warms up
-                    seconds[name].append(perf_counter() - start)
-                    cpu[name].append(process_time() - cpu_start)
-    steps = ours.plan.train.num_batches
+    def gradient(batch: Any) -> None:
+        with machine.autocast():
+            outputs = model(machine.arrange(batch.images))
+        loss = torch.nn.functional.cross_entropy(outputs.float(), batch.targets)
+        loss.backward()
+        optimizer.step()
+
+    def alone(batch: Any) -> None:
+        gradient(batch)
+        optimizer.zero_grad()
+
+    def barely(batch: Any) -> None:
+        gradient(batch)
+        for parameter in parameters:
+            parameter.grad = None
+
+    alternating = Alternating(run.plan.train, {"alone": alone, "barely": barely})
+    with applied(machine), redirect_stderr(Terminal()):  # type: ignore[type-var]
+        train(run.plan, run.state, alternating)
+    taken = {name: 1e6 * statistics.median(seconds) for name, seconds in alternating.seconds.items()}
     report(
-        statistics.median(seconds["loop"]),
+        taken["loop"] / 1e6,
         0.0,
         ("torch", "netwright"),
-        overhead_microseconds=microseconds(seconds, steps),
-        overhead_cpu_microseconds=microseconds(cpu, steps),  # the same on a busy machine
-        bare_microseconds=round(1e6 * statistics.median(seconds["bare"]) / steps, 1),
-        steps_in_a_block=steps,
-        blocks=BLOCKS,
+        overhead_microseconds=round(taken["loop"] - taken["alone"], 1),
+        overhead_without_zero_grad_microseconds=round(taken["loop"] - taken["barely"], 1),
+        alone_microseconds=round(taken["alone"], 1),
+        steps=len(alternating.seconds["loop"]),
     )
 
 
-def microseconds(seconds: dict[str, list[float]], steps: int) -> float:
-    """Return the median of the differences between loop and bare blocks, in microseconds a step."""
-    differences = [loop - bare for loop, bare in zip(seconds["loop"], seconds["bare"], strict=True)]
-    return round(1e6 * statistics.median(differences) / steps, 1)
+class Alternating:
+    """A run's batches, of which the loop sees every third; the others are given to other ways of doing a step.
+
+    `seconds` holds what each step took, of the loop from where it is handed a batch to where it asks for the next. The
+    first epoch is not counted. Which way comes next is shifted now and then: batches are made some at a time, and the
+    step after that would always be the same one's."""
+
+    def __init__(self, batches: Any, others: dict[str, Any]) -> None:
+        self._batches, self._others = batches, others
+        self.prepared, self.num_batches = batches.prepared, batches.num_batches
+        self.seconds: dict[str, list[float]] = {"loop": []} | {name: [] for name in others}
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        names = list(self.seconds)
+        for number, batch in enumerate(self._batches.epoch(epoch, start)):
+            name = names[(number + number // 31) % len(names)]
+            begun = perf_counter()
+            if name == "loop":
+                yield batch
+            else:
+                self._others[name](batch)
+            if epoch > 1:
+                self.seconds[name].append(perf_counter() - begun)
 
 
-def loop_of(plan: object, state: object) -> "object":
-    """Return a function that trains one epoch through the product's loop, told of by the product's console."""
+def train(plan: Any, state: Any, batches: Alternating) -> None:
+    """Train some epochs through the product's loop, told of by the product's console."""
     from netwright.runs.events import EventWriter
     from netwright.training.clock import Clock
     from netwright.training.fit import train_epoch
@@ -82,15 +103,12 @@ def loop_of(plan: object, state: object) -> "object":
     events = EventWriter(Path(tempfile.mkdtemp()), [])
     console = Console(json=True)
     watcher = Watcher(console, StopSwitch(), Own(), events, plan.recipe, state.model)
-    clock = Clock(plan, state)
-
-    def epoch() -> None:
-        state.progress.batch = 0
+    plan, clock = dataclasses.replace(plan, train=batches), Clock(plan, state)
+    for epoch in range(1, EPOCHS + 2):
+        state.progress.epoch, state.progress.batch = epoch, 0
         state.sums.reset()
         train_epoch(state, plan, watcher, clock)
         console._close()
-
-    return epoch
 
 
 if __name__ == "__main__":

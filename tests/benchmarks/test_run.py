@@ -50,7 +50,7 @@ def test_the_overhead_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(run, "describe_machine", lambda: {"hardware_bf16": False} | MACHINE)
     run.main()
     record = json.loads((scratch / "overhead.json").read_text())
-    assert record["runs"][0]["detail"]["bare_microseconds"] > 0
+    assert record["runs"][0]["detail"]["alone_microseconds"] > 0
 
 
 MACHINE = {"processor": "", "capability": "", "cores": 1, "versions": {}}

@@ -4,7 +4,16 @@ import pytest
 import torch
 from scipy import stats
 
-from netwright.runtime.randomness import _split_mix, _uniforms_torch, generator, seed_of, uniforms
+from netwright.runtime.randomness import (
+    _split_mix,
+    _uniforms_torch,
+    generator,
+    seed_of,
+    seed_step,
+    seeds_of_epoch,
+    set_seed,
+    uniforms,
+)
 
 
 def test_a_row_depends_on_its_own_id_alone():
@@ -34,6 +43,13 @@ def test_seeds_are_63_bits_and_separate_their_parts():
     assert 0 <= seed_of(0, "a") < 2**63
     assert seed_of(1, "a", 23) != seed_of(1, "a", 2, 3) != seed_of(12, "a", 3)
     assert torch.equal(torch.rand(3, generator=generator(1, "a", 2)), torch.rand(3, generator=generator(1, "a", 2)))
+
+
+def test_an_epoch_s_seeds_are_those_of_its_steps() -> None:
+    seed_step(3, "step", 2, 6)
+    drawn = torch.rand(4)
+    set_seed(seeds_of_epoch(3, "step", 2, 7)[6])
+    assert torch.equal(torch.rand(4), drawn)
 
 
 @pytest.mark.parametrize("count", [1, 2, 22])

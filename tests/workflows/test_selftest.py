@@ -15,7 +15,7 @@ from netwright.workflows.selftest import plan_trials
 
 SOURCE = str(Path(netwright.__file__).parents[1])
 # a run in which the seed of a step is forgotten: its dropout depends on what was drawn since the process began
-FORGETFUL = "import netwright.training.fit as fit\nfit.seed_step = lambda *numbers: None\n"
+FORGETFUL = "import netwright.training.fit as fit\nfit.set_seed = lambda value: None\n"
 
 
 def test_the_moments_depend_on_the_seed_alone() -> None:

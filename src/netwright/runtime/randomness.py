@@ -3,6 +3,7 @@
 So any batch can be made again from four integers, and resuming needs no stored generator."""
 
 import hashlib
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,27 @@ def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
 
 def seed_step(seed: int, purpose: str, epoch: int, step: int) -> None:
     """Seed torch's default generators, which dropout draws from, for one step of one epoch."""
-    value = seed_of(seed, purpose, epoch, step)
+    set_seed(seed_of(seed, purpose, epoch, step))
+
+
+def seeds_of_epoch(seed: int, purpose: str, epoch: int, steps: int) -> list[int]:
+    """Return the seeds of an epoch's steps, for `set_seed`: made at once, for between two steps of a network each takes
+    18 µs where it takes 2 in a row (its code has left the processor's caches)."""
+    return [seed_of(seed, purpose, epoch, step) for step in range(steps)]
+
+
+def set_seed(value: int) -> None:
+    """Seed torch's default generators of all devices that are in use."""
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)
-    elif torch.backends.mps.is_available():
+    elif _has_mps():
         torch.mps.manual_seed(value)
+
+
+@cache
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
 
 
 def uniforms(seed: int, purpose: str, epoch: int, sample_ids: Tensor, count: int) -> Tensor:

@@ -22,7 +22,7 @@ from netwright.data.batches import Batch
 from netwright.errors import Interrupted, WorkFailed
 from netwright.evaluation.outputs import Outputs, run_network
 from netwright.runs.history import Record, append_record, best_record
-from netwright.runtime.randomness import seed_step
+from netwright.runtime.randomness import seeds_of_epoch, set_seed
 from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
 from netwright.training.fine_tuning import enter_epoch, train_mode
@@ -83,10 +83,11 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clo
     training, progress = plan.recipe.training, state.progress
     enter_epoch(state.model, state.optimizer, training, progress.epoch)
     total = plan.train.num_batches
+    seeds = seeds_of_epoch(training.seed, "step", progress.epoch, total)
     group_weight: Tensor | float = 0.0
     broken = False
     for batch in plan.train.epoch(progress.epoch, progress.batch):
-        seed_step(training.seed, "step", progress.epoch, progress.batch)
+        set_seed(seeds[progress.batch])
         progress.batch += 1
         last = progress.batch == total
         group_end = last or progress.batch % training.accumulation_steps == 0
@@ -115,11 +116,9 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
     with plan.machine.autocast():
         outputs = state.model(plan.machine.arrange(batch.images))
     loss, weight = plan.batch_loss(outputs, batch.targets)
-    seen: Tensor | float = loss.detach()
-    if looks_now(state, plan):
-        seen = loss.item()
-        if not math.isfinite(seen):
-            raise NotFinite("the loss", seen)
+    seen = loss.item() if looks_now(state, plan) else loss.detach()
+    if isinstance(seen, float) and not math.isfinite(seen):
+        raise NotFinite("the loss", seen)
     # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
     scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
     scaled.backward()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """All that changes while a run trains, and therefore all that a checkpoint holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -93,11 +93,10 @@ class Sums:
 
 
 def _numbers(values: Sequence[Tensor | float]) -> list[float]:
-    """Return numbers for numbers or tensors (), which are read with one transfer."""
-    if values and isinstance(values[0], Tensor):
-        read: list[float] = torch.stack(values).tolist()  # type: ignore[arg-type]
-        return read
-    return list(values)  # type: ignore[arg-type]
+    """Return numbers for numbers and tensors (), which are read with one transfer."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    read: Iterator[float] = iter(torch.stack(tensors).tolist() if tensors else ())
+    return [next(read) if isinstance(value, Tensor) else value for value in values]
 
 
 @dataclass
