@@ -47,7 +47,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=7, help="runs of each side [7]")
     parser.add_argument("--only", action="append", metavar="WORK", help="repeatable; all by default")
     parser.add_argument("--sides", metavar="A,B,…", help="these sides only, for a quick look")
-    parser.add_argument("--images", type=int, help="train on so many images only: a quick look, no measurement")
+    parser.add_argument("--images", type=int, help="train on so many images only, which the table says")
     parser.add_argument("--threads", type=int, default=cores, help=f"processor threads of every side [{cores}]")
     parser.add_argument("--peers", metavar="PYTHON", help="the Python with Lightning, fastai, Keras and skorch")
     parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "benchmarks", metavar="DIR")

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.works import SIDES, Comparison, Work, works
 
 Record = Mapping[str, Any]
+ENOUGH_RUNS = 5  # of a part of the images, to be more than a quick look
 FEW_RUNS = 3  # with fewer, accuracies' noise is taken from the number of images instead of from the runs
 
 
@@ -62,7 +63,8 @@ def _header(record: Record) -> str:
         versions |= run["detail"].get("versions", {})
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     half = "with" if machine["hardware_bf16"] else "without"
-    partial = " **A quick look at a part of the images: no measurement.**" if record["partial"] else ""
+    few = pairs < ENOUGH_RUNS
+    partial = " **A part of the images only" + (": a quick look.**" if few else ".**") if record["partial"] else ""
     turns = f"{_count(pairs, 'run')} of each side, in turn"
     return (
         f"{record['date']}; {machine['processor']}, {machine['cores']} cores ({machine['capability']}, {half} hardware "

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,49 @@ def test_a_block_is_filled_once_and_found_again() -> None:
     assert floats.values.dtype == np.float32
     assert floats.values.tolist() == [0.5] * 3
     assert len(opened({"kind": "none"}, 0, lambda values: {}).values) == 0
+
+
+def test_a_large_block_is_read_while_it_goes_to_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, close = threading.Event(), blocks.close_block
+
+    def slow(*arguments: Any) -> None:
+        assert disk.wait(10)
+        close(*arguments)
+
+    monkeypatch.setattr(blocks, "BEHIND_BYTES", 1)
+    monkeypatch.setattr(blocks, "close_block", slow)
+    first = opened()
+    assert int(first.values.sum(dtype=np.int64)) == SUM
+    assert [path.suffix for path in block_folder().iterdir()] == [".part"]
+    sweep()  # which leaves it alone
+    first.values[:] = 0  # a private mapping: what goes to the disk stays as it was filled
+    disk.set()
+    found = find_block(KEY)  # waits for it
+    assert found is not None
+    assert (int(found.values.sum(dtype=np.int64)), found.meta) == (SUM, {"by": "us"})
+    assert in_use(block_folder() / next(block_folder().iterdir()).name)
+    del found
+    assert not remove(next(block_folder().iterdir()))  # the first mapping is still there
+    del first
+    assert remove(next(block_folder().iterdir()))
+
+
+def test_a_disk_that_refuses_in_the_end_leaves_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(blocks, "BEHIND_BYTES", 1)
+    monkeypatch.setattr(blocks, "close_block", refuse)
+    first = opened()
+    assert find_block(KEY) is None
+    assert list(block_folder().iterdir()) == []
+    assert int(first.values.sum(dtype=np.int64)) == SUM
+
+
+def test_a_process_ends_when_its_block_is_on_the_disk() -> None:
+    program = BUILDER.replace("block = ", "import netwright.files.blocks as b; b.BEHIND_BYTES = 1\nblock = ")
+    subprocess.run([sys.executable, "-c", program, "quick"], input="\n\n", text=True, check=True, capture_output=True)
+    assert opened(fill=never).meta == {"by": "quick"}
 
 
 def test_of_two_builders_one_fills_and_the_other_waits() -> None:
