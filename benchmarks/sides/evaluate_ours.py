@@ -31,7 +31,11 @@ def main() -> None:
         outputs = run_network(network, batches.epoch(0), plan.task, plan.batch_loss, plan.machine)
         seconds = perf_counter() - start
     report(
-        seconds, outputs.accuracy, ("torch", "netwright"), machine=plan.machine.describe(), loss=round(outputs.loss, 6)
+        seconds,
+        outputs.numbers["accuracy"],
+        ("torch", "netwright"),
+        machine=plan.machine.describe(),
+        loss=round(outputs.loss, 6),
     )
 
 

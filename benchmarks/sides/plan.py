@@ -9,10 +9,9 @@ from benchmarks.works import Work
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import create_run
 from netwright.runtime.machine import choose_machine
-from netwright.tasks.classification import build_task
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
-from netwright.workflows.build import build_plan, build_state, open_prepared, resolve
+from netwright.workflows.build import build_plan, build_state, build_task, open_prepared, resolve
 from netwright.workflows.own import Own
 from netwright.workflows.plan import plan_recipe
 
@@ -38,7 +37,7 @@ def build_run(work: Work, npz: str, settings: Mapping[str, object]) -> Run:
     machine = choose_machine(recipe.runtime)
     prepared = open_prepared(recipe, own)
     recipe = resolve(recipe, prepared, machine)
-    task = build_task(recipe.criterion, prepared.labelled.class_names)
+    task = build_task(recipe, prepared)
     folder = create_run(recipe, Path(tempfile.mkdtemp()) / "run", "benchmark")
     plan = build_plan(folder, recipe, prepared, task, machine, own)
     return Run(prepared, plan, build_state(recipe, prepared, task, machine, own))

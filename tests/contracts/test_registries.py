@@ -9,12 +9,18 @@ from netwright.config.augmentations import AUGMENTATIONS, Augmentation, Mixing, 
 from netwright.config.models import MODELS, CustomModel, Model, TorchvisionModel, gives_masks
 from netwright.config.optimization import CRITERIA, LR_SCHEDULERS, OPTIMIZERS, CustomOptimizer
 from netwright.config.recipe import output_for
+from netwright.config.tasks import DEFAULT_CRITERIA, criteria_for
 from netwright.data.augment import build_augmentation, build_mixer
+from netwright.deployment.prediction import ANSWERING
 from netwright.models import build_model
 from netwright.models.registry import BUILDERS
+from netwright.report.tasks import TASK_PAGES
 from netwright.tasks.classification import build_batch_loss, build_task
+from netwright.tasks.registry import TASKS
+from netwright.tasks.task import TrainTargets
 from netwright.training.optimizer import OPTIMIZER_CLASSES, build_optimizer
 from netwright.training.schedule import FACTORS, Position, lr_factor
+from netwright.workflows.judging import JUDGINGS
 
 CUSTOM = "custom"  # the user's own object: nothing to build
 
@@ -64,7 +70,7 @@ def test_augmentation_builds_with_its_defaults(name: str) -> None:
     assert not torch.equal(augmented, pixels)
 
 
-@pytest.mark.parametrize("name", built_in(CRITERIA.parts))
+@pytest.mark.parametrize("name", [name for name in criteria_for("classification") if name != "custom"])
 def test_criterion_builds_and_goes_with_its_task(name: str) -> None:
     criterion = CRITERIA.parts[name]()
     task = build_task(criterion, ("cat", "dog"))
@@ -76,6 +82,29 @@ def test_criterion_builds_and_goes_with_its_task(name: str) -> None:
     expected = -task.log_probabilities(outputs)[torch.arange(6), targets].mean()
     torch.testing.assert_close(loss, expected)
     assert weight == 6
+
+
+def test_every_task_has_its_place_in_every_room() -> None:
+    names = set(TASKS)
+    assert names == set(JUDGINGS) == set(ANSWERING) == set(TASK_PAGES)
+    assert names <= set(DEFAULT_CRITERIA)
+    for name in names:
+        assert DEFAULT_CRITERIA[name].name in criteria_for(name)
+
+
+def test_every_criterion_is_of_a_task_that_there_is() -> None:
+    for name in built_in(CRITERIA.parts):
+        criterion = CRITERIA.parts[name]()
+        targets = TrainTargets(("no", "yes"), torch.tensor([3, 3]), 0.0, 1.0)
+        for task in set(criterion.tasks) & set(TASKS):
+            built = TASKS[task].build(criterion, targets)
+            assert TASKS[task].read(built.to_mapping()) == built
+            outputs = torch.rand(6, built.num_outputs)
+            loss, weight = TASKS[task].batch_loss(criterion, targets, torch.device("cpu"), None)(
+                outputs, torch.arange(6) % 2
+            )
+            assert loss.isfinite()
+            assert weight == 6
 
 
 @pytest.mark.parametrize("name", built_in(OPTIMIZERS.parts))

@@ -60,9 +60,8 @@ def test_the_batch_size_changes_nothing(
         logits = model(images)
     weights = None if class_weights is None else torch.tensor(class_weights)
     assert outputs.loss == pytest.approx(nn.functional.cross_entropy(logits, targets, weights).item(), rel=1e-6)
-    assert outputs.num_correct == int((logits.argmax(1) == targets).sum())
-    assert outputs.accuracy == outputs.num_correct / NUM_SAMPLES
-    torch.testing.assert_close(outputs.log_probabilities, logits.log_softmax(1))
+    assert outputs.numbers == {"accuracy": int((logits.argmax(1) == targets).sum()) / NUM_SAMPLES}
+    torch.testing.assert_close(outputs.answers, logits.log_softmax(1))
     assert torch.equal(outputs.targets, targets)
     assert torch.equal(outputs.rows, torch.arange(100, 100 + NUM_SAMPLES))
 
@@ -79,8 +78,8 @@ def test_one_output_is_two_classes(name: str, images: Tensor, targets: Tensor) -
         logits = network(1)(images)[:, 0]
     expected = nn.functional.binary_cross_entropy_with_logits(logits, two.float()).item()
     assert outputs.loss == pytest.approx(expected, rel=1e-5)
-    torch.testing.assert_close(outputs.log_probabilities.exp()[:, 1], logits.sigmoid())
-    assert outputs.num_correct == int(((logits > 0) == two.bool()).sum())
+    torch.testing.assert_close(outputs.answers.exp()[:, 1], logits.sigmoid())
+    assert outputs.numbers["accuracy"] == int(((logits > 0) == two.bool()).sum()) / len(two)
 
 
 def test_no_gradients_are_kept(images: Tensor, targets: Tensor) -> None:
@@ -88,4 +87,4 @@ def test_no_gradients_are_kept(images: Tensor, targets: Tensor) -> None:
     task = build_task(chosen, ("a", "b", "c"))
     batch_loss = build_batch_loss(chosen, torch.bincount(targets), MACHINE.device)
     outputs = run_network(network(3), batches(images, targets, 8), task, batch_loss, MACHINE)
-    assert not outputs.log_probabilities.requires_grad
+    assert not outputs.answers.requires_grad

@@ -149,7 +149,7 @@ def test_mistakes_are_the_most_confident_ones_with_their_names(run: RunFolder) -
     from netwright.runs.outputs import load_outputs
 
     outputs = load_outputs(run.outputs_of("val"))
-    scores = np.exp(outputs.log_probabilities.astype(float))
+    scores = np.exp(outputs.answers.astype(float))
     wrong = [row for row in range(60) if outputs.predictions[row] != outputs.targets[row]]
     worst = max(wrong, key=lambda row: scores[row].max())
     label, said = (["ant", "bee", "cat"][each[worst]] for each in (outputs.targets, outputs.predictions))

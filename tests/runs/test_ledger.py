@@ -20,7 +20,7 @@ SOURCE = str(Path(netwright.__file__).parents[1])
 
 def look(run: Path, accuracy: float = 0.9, weights: str = "w", test: str = TEST, **others: object) -> Looks:
     run.mkdir(exist_ok=True)
-    return record_look(run, test, accuracy=accuracy, recipe="recipe", weights=weights, **others)  # type: ignore[arg-type]
+    return record_look(run, test, numbers={"accuracy": accuracy}, recipe="recipe", weights=weights, **others)  # type: ignore[arg-type]
 
 
 def ledger_of_user() -> Path:
@@ -125,7 +125,7 @@ from netwright.runs.ledger import record_look
 run, times = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 for _ in range(times):
-    record_look(run, {TEST!r}, accuracy=0.5, recipe="r", weights=run.name)
+    record_look(run, {TEST!r}, numbers={{"accuracy": 0.5}}, recipe="r", weights=run.name)
 """
 
 

@@ -27,8 +27,8 @@ def test_what_is_written_is_read(limit: int, tmp_path: Path, monkeypatch: pytest
     for name in ("predictions", "targets", "rows", "samples"):
         assert np.array_equal(getattr(read, name), getattr(written, name))
     half = limit == 10
-    assert read.log_probabilities.dtype == (np.float16 if half else np.float32)
-    assert np.allclose(read.log_probabilities[1:], written.log_probabilities[1:], rtol=1e-3 if half else 0)
+    assert read.answers.dtype == (np.float16 if half else np.float32)
+    assert np.allclose(read.answers[1:], written.answers[1:], rtol=1e-3 if half else 0)
 
 
 def test_equal_outputs_are_equal_bytes(tmp_path: Path) -> None:

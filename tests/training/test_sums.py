@@ -28,7 +28,7 @@ def test_the_sums_are_those_of_all_batches(count_values: int, every: int, monkey
         sums.add(loss if number % every else loss.item(), size, outputs, targets)
     whole, answers = (torch.cat(column) for column in list(zip(*batches(), strict=True))[2:])
     assert sums.samples == len(answers) == 7 * (BATCHES - 1) + 3
-    assert sums.correct == int(num_correct(whole, answers))
+    assert sums.counts == [int(num_correct(whole, answers))]
     total = sum(loss.double() * size for loss, size, _, _ in batches())
     assert sums.mean_loss == pytest.approx(float(total) / sums.samples, rel=1e-12)
 
@@ -40,7 +40,7 @@ def test_reading_or_restoring_on_the_way_changes_no_bit() -> None:
         read.add(loss.item(), size, outputs, targets)
         resumed.add(loss.item(), size, outputs, targets)
         if place % 3 == 1:
-            assert read.accuracy <= 1
+            assert read.counts[0] <= read.samples
             assert read.mean_loss > 0
             resumed, kept = Sums(num_correct), resumed.to_mapping()
             resumed.restore(kept)

@@ -22,7 +22,7 @@ def described(run: nw.Run) -> dict:
 
 def test_the_bundles_temperature_is_that_of_the_kept_val_outputs(trained: nw.Run) -> None:
     kept = load_outputs(trained.path / "outputs" / "val.safetensors")
-    assert described(trained)["temperature"] == fit_temperature(kept.log_probabilities, kept.targets)
+    assert described(trained)["temperature"] == fit_temperature(kept.answers, kept.targets)
     assert kept.about["epoch"] == trained.best_epoch
     split = json.loads((trained.path / "split.json").read_text())["splits"]["val"]
     assert kept.rows.tolist() == split
@@ -33,7 +33,7 @@ def test_shown_probabilities_are_the_calibrated_ones(trained: nw.Run, digits: Ar
     kept = load_outputs(trained.path / "outputs" / "val.safetensors")
     answers = trained.predict(digits[0][kept.rows])
     found = np.array([[answer["probabilities"][str(k)] for k in range(10)] for answer in answers])
-    logits = torch.from_numpy(kept.log_probabilities).double() / described(trained)["temperature"]
+    logits = torch.from_numpy(kept.answers).double() / described(trained)["temperature"]
     assert np.allclose(found, logits.softmax(dim=1).numpy(), atol=1e-6)
     assert [answer["label"] for answer in answers] == [str(k) for k in kept.predictions]
     assert "Probabilities are calibrated" in (trained.path / "bundle" / "card.md").read_text()
@@ -70,7 +70,7 @@ def test_one_output_is_calibrated_too(criterion: str, digits: Arrays, tmp_path: 
     outputs = load_outputs(run.path / "outputs" / "val.safetensors")
     temperature = described(run)["temperature"]
     assert temperature is not None and temperature != 1
-    logits = outputs.log_probabilities[:, 1] - outputs.log_probabilities[:, 0]
+    logits = outputs.answers[:, 1] - outputs.answers[:, 0]
     answers = run.predict(digits[0][kept][outputs.rows])
     found = [answer["probabilities"]["1"] for answer in answers]
     assert np.allclose(found, 1 / (1 + np.exp(-logits / temperature)), atol=1e-5)

@@ -86,7 +86,7 @@ def test_planted_wrong_labels_are_found(
 def test_accuracy_is_that_of_what_was_said(judged: tuple[nw.Run, dict[str, Any]], given: Arrays) -> None:
     run, result = judged
     answers = [load_outputs(run.path / "folds" / f"fold-{number}.safetensors") for number in (1, 2, 3)]
-    rights = [each.log_probabilities.argmax(1) == given[1][each.rows] for each in answers]
+    rights = [each.answers.argmax(1) == given[1][each.rows] for each in answers]
     assert result["metrics"]["fold_accuracies"] == pytest.approx([right.mean() for right in rights])
     assert result["metrics"]["accuracy"] == pytest.approx(np.concatenate(rights).mean())
     assert run.metrics["val"]["accuracy"] > 0.8

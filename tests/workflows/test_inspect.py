@@ -78,7 +78,7 @@ def test_the_most_confident_mistakes_on_val(run: nw.Run, digits: Arrays) -> None
     kept = load_outputs(run.folder.outputs_of("val"))
     wrong = kept.predictions != kept.targets
     assert wrong.sum() > 4
-    order = np.argsort(-np.where(wrong, np.exp(kept.log_probabilities).max(axis=1), -1))[:4]
+    order = np.argsort(-np.where(wrong, np.exp(kept.answers).max(axis=1), -1))[:4]
     found = explain_mistakes(run.folder, Own(), most=4)
     assert [each.label for each in found.images] == [str(kept.predictions[place]) for place in order]
     assert [each.truth for each in found.images] == [str(kept.targets[place]) for place in order]

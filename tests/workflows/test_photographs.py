@@ -30,7 +30,7 @@ def test_training_evaluating_and_reporting(tmp_path: Path, monkeypatch: pytest.M
     drawn: list[np.ndarray] = []
     monkeypatch.setattr("netwright.report.examples.plot_examples", lambda images, *_, **__: drawn.extend(images))
     monkeypatch.setattr(
-        "netwright.workflows.judging.suspect_images",
+        "netwright.workflows.judging_classes.suspect_images",
         lambda *_: {"num_suspects": 1, "images": [{**suspect, "row": val}]},
     )
     val = int(load_outputs(run.folder.outputs_of("val")).rows[0])

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, recipe_options, settings_of
-from netwright.cli.text import print_json, say, table, work
+from netwright.cli.text import number, print_json, say, table, work
 
 MOST_CLASSES = 30
 MOST_SIZES = 4
@@ -66,14 +66,19 @@ def report(found: Mapping[str, Any], train: str) -> str:
     """Everything about a data set as text: samples, what the images are, statistics, then what to watch out for."""
     size = " × ".join(map(str, found["image_size"]))
     rows = [
-        ("images", f"{found['num_samples']:,} in {found['num_classes']} classes"),
+        (
+            "images",
+            f"{found['num_samples']:,} in {found['num_classes']} classes"
+            if found["num_classes"]
+            else f"{found['num_samples']:,}, each with a number",
+        ),
         ("sizes", _sizes(found)),
         ("modes", _listed(f"{mode} ({count:,})" for mode, count in found["modes"].items())),
         ("network sees", f"{size}, {'gray' if found['channels'] == 1 else 'RGB'}"),
         ("mean of train", _channels(found["mean"])),
         ("std of train", f"{_channels(found['std'])}   (of pixels in 0 to 1)"),
     ]
-    parts = [f"{found['name']}\n", table(rows), "", _classes(found)]
+    parts = [f"{found['name']}\n", table(rows), "", _classes(found) if found["num_classes"] else _numbers(found)]
     parts += ["", *(f"warning: {text}" for text in found["warnings"])] if found["warnings"] else []
     parts += ["", *(f"note: {text}" for text in found["notices"])] if found["notices"] else []
     parts += ["", *(f"leaks: {text}" for text in found["leaks"].get("said", []))]
@@ -94,6 +99,13 @@ def _classes(found: Mapping[str, Any]) -> str:
     rows = [(name, *(f"{split['classes'][name]:,}" for split in splits.values())) for name in names]
     rows.append(("all", *(f"{split['num_samples']:,}" for split in splits.values())))
     return table(rows, ("class", *splits), right=range(1, len(splits) + 1)) + note
+
+
+def _numbers(found: Mapping[str, Any]) -> str:
+    """A line a split: how its numbers lie."""
+    keys = ("mean", "std", "low", "high")
+    rows = [(split, *(number(of[key]) for key in keys)) for split, of in found["targets"].items()]
+    return table(rows, ("split", *keys), right=range(1, 5))
 
 
 def _sizes(found: Mapping[str, Any]) -> str:

@@ -103,7 +103,8 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     """Everything that judges, as text: the deciding numbers first, then a line a class."""
     metrics = result["metrics"]
     on = f"on {data}" if data else f"on the {result['split']} split"
-    parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(_rows(metrics))]
+    rows = _rows(metrics) if "accuracy" in metrics else _number_rows(metrics)
+    parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(rows)]
     if metrics.get("per_class"):
         parts += ["", _per_class(metrics["per_class"])]
     if metrics.get("shifts"):
@@ -113,7 +114,7 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
         if result["split"] == "val":
             parts.append(f"in all of train and val: netwright evaluate {result['run']} --folds 5")
     if result.get("plot"):
-        parts += ["", f"confusion matrix: {result['plot']}"]
+        parts += ["", f"{'confusion matrix' if 'confusion_matrix' in metrics else 'picture'}: {result['plot']}"]
         parts += [f"report: {result['report']}"] if "report" in result else []
     return "\n".join([*parts, "", _last_line(result, data)])
 
@@ -132,6 +133,18 @@ def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     rows[1:1] = [*_leaks(metrics), *_baselines(metrics.get("baselines") or {})]
     return rows + _calibration(metrics.get("calibration") or {})
+
+
+def _number_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A regression's errors, each with its interval, and what always saying train's mean gives."""
+    ends = metrics.get("intervals") or {}
+    names = {"r2": "R²", "mae": "mean absolute error", "rmse": "root mean squared error"}
+    rows = [(label, with_interval(number, metrics.get(key), ends.get(key))) for key, label in names.items()]
+    rows += [("median error", number(metrics.get("median_error"))), ("bias", number(metrics.get("bias")))]
+    mean = (metrics.get("baselines") or {}).get("mean")
+    if mean:
+        rows.append(("always the mean", f"MAE {number(mean['mae'])}, RMSE {number(mean['rmse'])}"))
+    return [*rows, ("loss", number(metrics.get("loss"))), ("samples", f"{metrics['num_samples']:,}")]
 
 
 def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

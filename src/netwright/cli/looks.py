@@ -12,6 +12,10 @@ def looks(found: Mapping[str, Any]) -> str:
     line = f"this was look number {found['number']} at this test split, "
     if found["networks"] == 1:
         return "\n".join([*notices, f"{line}at the same network each time: its number is no better for that"])
+    if found["optimism"] is None:
+        return "\n".join(
+            [*notices, f"{line}of {found['networks']} networks: the best of so many is too good by chance"]
+        )
     flattered = (
         f"of {found['networks']} networks: the best of so many is too high by up to "
         f"{100 * found['optimism']:.1f} points by chance alone"

@@ -42,6 +42,7 @@ SHORT_OPTIONS = {
     "image_size": Short("N|HxW", "Size in pixels that the network sees.", "size"),
     "value_range": Short("[A,B]", "What float pixels mean: the values of black and white, such as [0,1].", "value"),
     "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
+    "task": Short("NAME", "auto (default), classification or regression: a number an image, from a table."),
     "data_root": Short("DIR", "Where named data sets already lie, or a table's paths begin; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
     "group_by": Short(

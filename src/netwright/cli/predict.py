@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from netwright.cli.options import output_options, remember_run
-from netwright.cli.text import duration, percent, print_json, say, table, work
+from netwright.cli.text import duration, number, percent, print_json, say, table, work
 
 BAD_INPUT = 2
 
@@ -124,7 +124,14 @@ def _most_probable(prediction: Mapping[str, Any], top: int) -> list[tuple[str, f
 
 
 def _table(predictions: Sequence[Mapping[str, Any]], top: int) -> str:
-    """One line an image: its label, its probability, and the classes next in line."""
+    """One line an image: its label, its probability, and the classes next in line; or its number."""
+    if any("value" in prediction for prediction in predictions):
+        return table(
+            [(each["source"], number(each.get("value")), _reason(each) if "error" in each else "")
+             for each in predictions],
+            ("image", "value", ""),
+            right=(1,),
+        )  # fmt: skip
     rows = []
     for prediction in predictions:
         if "error" in prediction:

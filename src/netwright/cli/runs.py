@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from netwright.cli.judged import judged, words_of
 from netwright.cli.options import output_options
-from netwright.cli.text import accuracy, duration, number, percent, print_json, say, table
+from netwright.cli.text import duration, number, percent, print_json, say, table
 from netwright.cli.verbs import Verbs
 
 SPLITS = ("val", "test")
@@ -65,13 +66,19 @@ def _list(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     lines = [
         (
             *(row.get(key) for key in ("name", "state", "data", "model", "epochs", "best_epoch")),
-            percent(row.get("val_accuracy")),
-            percent(row.get("test_accuracy")),
+            _cell(row, "val"),
+            _cell(row, "test"),
             duration(row.get("seconds")),
         )
         for row in rows
     ]
     return table(lines, header, right=(4, 5, 6, 7, 8))
+
+
+def _cell(row: Mapping[str, Any], split: str) -> str:
+    """A run's accuracy on a split, or its R²."""
+    r2 = row.get(f"{split}_r2")
+    return percent(row.get(f"{split}_accuracy")) if r2 is None else f"R² {number(r2)}"
 
 
 def _show(shown: Mapping[str, Any]) -> str:
@@ -81,7 +88,8 @@ def _show(shown: Mapping[str, Any]) -> str:
     for split in SPLITS:
         metrics = (shown.get("metrics") or {}).get(split)
         if metrics:
-            rows.append((f"{split} accuracy", f"{accuracy(metrics)}, loss {number(metrics.get('loss'))}"))
+            what, text = judged(split, metrics)
+            rows.append((what, f"{text}, loss {number(metrics.get('loss'))}"))
     rows += _counts(shown.get("data") or {})
     rows.append(("time", duration(shown.get("seconds"))))
     parts = [table(rows), ""]
@@ -95,7 +103,8 @@ def _counts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not data:
         return []
     sizes = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in data["counts"].items())
-    return [("data", f"{data['name']}: {sizes}; {len(data['class_names'])} classes")]
+    targets = f"{len(data['class_names'])} classes" if data["class_names"] else "a number"
+    return [("data", f"{data['name']}: {sizes}; {targets}")]
 
 
 def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
@@ -108,10 +117,17 @@ def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
                 rows.append(("...", "", "", "", "", ""))
             continue
         losses = [number(record.get(key), decimals=4) for key in ("val_loss", "train_loss")]
-        accuracies = [percent(record.get(key)) for key in ("val_accuracy", "train_accuracy")]
+        decide = [_decisive(record, split) for split in ("val", "train")]
         mark = "best" if record["epoch"] == best else ""
-        rows.append((record["epoch"], accuracies[0], losses[0], accuracies[1], losses[1], mark))
-    return table(rows, ("epoch", "val acc", "val loss", "train acc", "train loss", ""), right=(0, 1, 2, 3, 4))
+        rows.append((record["epoch"], decide[0], losses[0], decide[1], losses[1], mark))
+    what = "acc" if "train_accuracy" in history[0] else "MAE"
+    return table(rows, ("epoch", f"val {what}", "val loss", f"train {what}", "train loss", ""), right=(0, 1, 2, 3, 4))
+
+
+def _decisive(record: Mapping[str, Any], split: str) -> str:
+    """An epoch's accuracy on a split, or its mean absolute error."""
+    mae = record.get(f"{split}_mae")
+    return percent(record.get(f"{split}_accuracy")) if mae is None else number(mae)
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
@@ -146,7 +162,8 @@ def _compare(compared: Mapping[str, Any]) -> str:
     for split in SPLITS:
         sides = [metrics.get(split) or {} for metrics in compared["metrics"]]
         if any(sides):
-            rows.append((f"{split} accuracy", *map(accuracy, sides)))
+            words = words_of(next(filter(None, sides)))[1]
+            rows.append((f"{split} {words.name}", *map(words.whole, sides)))
             rows.append((f"{split} loss", *(number(side.get("loss")) for side in sides)))
     for key, label in (("best_epoch", "best epoch"), ("epochs", "epochs trained")):
         rows.append((label, *(run.get(key) for run in compared["runs"])))

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from netwright.cli.judged import judged, words_of
 from netwright.cli.looks import looks
 from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
-from netwright.cli.text import accuracy, duration, number, percent, print_json, say, table, work
+from netwright.cli.text import duration, number, print_json, say, table, work
 
 INTERRUPTED = 5
 
@@ -113,19 +114,22 @@ def finish_series(series: dict[str, Any], as_json: bool) -> None:
 def series_summary(series: Mapping[str, Any]) -> str:
     """A line a seed, then mean and spread."""
     splits = list(series["summary"])
-    header = ("seed", "best epoch", *(f"{split} {name}" for split in splits for name in ("accuracy", "loss")))
+    key, words = words_of(series["summary"][splits[0]]) if splits else words_of({})
+    header = ("seed", "best epoch", *(f"{split} {name}" for split in splits for name in (words.name, "loss")))
     rows: list[Sequence[object]] = []
     for run in series["runs"]:
         numbers = [run["metrics"][split] for split in splits]
-        cells = (text for each in numbers for text in (percent(each["accuracy"]), number(each["loss"])))
+        cells = (text for each in numbers for text in (words.cell(each[key]), number(each["loss"])))
         rows.append((run["seed"], run["best_epoch"], *cells))
     lines = ["", table(rows, header, right=tuple(range(len(header)))), ""]
     for split in splits:
-        found = series["summary"][split]["accuracy"]
-        low, high = found["interval"]
+        found = series["summary"][split][key]
+        low, high = (words.cell(end) for end in found["interval"])
+        scale, decimals = (100, 2) if key == "accuracy" else (1, 4)
+        low = low.removesuffix(" %")
         lines.append(
-            f"{split} accuracy  {percent(found['mean'])} ± {100 * found['standard_deviation']:.2f} (standard "
-            f"deviation of {found['num_runs']} seeds); the mean is between {100 * low:.1f} and {100 * high:.1f} %"
+            f"{split} {words.name}  {words.cell(found['mean'])} ± {scale * found['standard_deviation']:.{decimals}f} "
+            f"(standard deviation of {found['num_runs']} seeds); the mean is between {low} and {high}"
         )
     if series.get("looks"):
         lines.append(looks(series["summary"]["test"]["looks"]))
@@ -149,7 +153,8 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
         rows.append(("best epoch", f"{result['best_epoch']}{of}"))
     for split, of_split in metrics.items():
         loss = f", loss {number(of_split['loss'])}" if of_split.get("loss") is not None else ""
-        rows.append((f"{split} accuracy", f"{accuracy(of_split)}{loss}"))
+        what, text = judged(split, of_split)
+        rows.append((what, f"{text}{loss}"))
     if "leaks_allowed" in result:
         rows.append(("leaks allowed", f"{result['leaks_allowed']:,}: images (or groups) that two splits share"))
     rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]

@@ -21,6 +21,7 @@ class Criterion(Part, frozen=True, kw_only=True):
     """The function whose mean over a batch is made small."""
 
     kind: ClassVar[str] = "criterion"
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
 
 class CrossEntropy(Criterion, frozen=True, kw_only=True):
@@ -50,14 +51,37 @@ class BceWithLogits(Criterion, frozen=True, kw_only=True):
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
 
-class CustomCriterion(Criterion, frozen=True, kw_only=True):
-    """The user's own function (logits, targets) -> mean loss, given as an object."""
+class Mse(Criterion, frozen=True, kw_only=True):
+    """Mean squared error of one number (B, 1), in standard deviations of train's targets."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
+    name: Literal["mse"] = "mse"
+
+
+class Mae(Criterion, frozen=True, kw_only=True):
+    """Mean absolute error of one number (B, 1), in standard deviations of train's targets: few outliers pull less."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
+    name: Literal["mae"] = "mae"
+
+
+class Huber(Criterion, frozen=True, kw_only=True):
+    """Squared error up to `delta` standard deviations of train's targets, and a straight line beyond (Huber 1964)."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
+    name: Literal["huber"] = "huber"
+    delta: Positive = 1.0
+
+
+class CustomCriterion(Criterion, frozen=True, kw_only=True):
+    """The user's own function (outputs, targets) -> mean loss, given as an object."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression", "segmentation")
     name: Literal["custom"] = "custom"
     type: str = ""
 
 
-CRITERIA = Kind("criterion", CrossEntropy, Nll, Bce, BceWithLogits, CustomCriterion)
+CRITERIA = Kind("criterion", CrossEntropy, Nll, Bce, BceWithLogits, Mse, Mae, Huber, CustomCriterion)
 
 
 class Group(Section, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ SHORT_NAMES = {
     "monitor": "training.monitor",
     "max_minutes": "training.max_minutes",
     "seed": "training.seed",
+    "task": "data.task",
     "data_root": "data.root",
     "classes": "data.classes",
     "image_size": "data.image_size",

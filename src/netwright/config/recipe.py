@@ -26,6 +26,7 @@ from netwright.config.optimization import (
 )
 from netwright.config.schema import convert_section
 from netwright.config.sections import SECTIONS, Data, Runtime, Split, Training, Transform
+from netwright.config.tasks import TaskName, check_task, criterion_for
 from netwright.errors import RecipeError, did_you_mean, listed
 
 PARTS = {
@@ -94,6 +95,7 @@ def _convert(key: str, value: object) -> object:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise RecipeError for parts that are each right and do not go together."""
+    check_task(recipe.data, recipe.criterion, recipe.training, recipe.augmentation)
     check_order(recipe.augmentation)
     check_mixing(recipe)
     check_balance(recipe)
@@ -120,6 +122,18 @@ def check_recipe(recipe: Recipe) -> None:
                 f"`training.monitor` is {recipe.training.monitor!r} and `split.val` is 0: there is nothing to watch; "
                 "set `split.val`, or watch train_loss"
             )
+
+
+def with_task(recipe: Recipe, task: TaskName) -> Recipe:
+    """Return the recipe with the task that the data turned out to be, and that task's criterion where none was chosen.
+
+    Raises RecipeError when the recipe asks for another task, or for something that this one has not."""
+    if recipe.data.task not in ("auto", task):
+        raise RecipeError(f"`data.task` is {recipe.data.task!r} and the data are for {task}; leave `data.task` out")
+    data = msgspec.structs.replace(recipe.data, task=task)
+    made = recipe.replace(data=data, criterion=criterion_for(task, recipe.criterion))
+    check_recipe(made)
+    return made
 
 
 def trains_head_only(recipe: Recipe) -> bool:

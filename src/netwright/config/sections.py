@@ -14,21 +14,23 @@ Seed = Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class Data(Section, frozen=True, kw_only=True):
-    """Which labelled images.
+    """Which labelled images, and what is to be said of them.
 
-    `source` is a name, a folder, an `.npz` or a table of paths and labels (.csv, .tsv, .parquet); `root` is where named
-    sets lie already (read, never written), and where a table's paths begin (null: at its own folder); `path_column`,
-    `label_column` and `split_column` are the table's (null: told by their names and look). `classes` keeps some classes
-    only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or 3 (null: the
-    data's own); `value_range` declares what floats (or other integers) mean, (black, white); `on_bad_image` says
-    whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps images together
-    that belong together (patient, video, plate): a regex with one capturing group, searched in the path of each file,
-    or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although given splits
-    have equal images or groups in common, and says so in every result. `golden` says which images the bundle carries to
-    check its answers with, `real` ones (whoever has the bundle sees them) or `synthetic` blends of them; `auto` takes
-    real ones of the named public sets only."""
+    `task`: classification (one class an image) or regression (one number an image, from a table); `auto` is told by the
+    data. `source` is a name, a folder, an `.npz` or a table of paths and labels (.csv, .tsv, .parquet); `root` is where
+    named sets lie already (read, never written), and where a table's paths begin (null: at its own folder);
+    `path_column`, `label_column` and `split_column` are the table's (null: told by their names and look). `classes`
+    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels`
+    1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
+    `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps
+    images together that belong together (patient, video, plate): a regex with one capturing group, searched in the path
+    of each file, or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although
+    given splits have equal images or groups in common, and says so in every result. `golden` says which images the
+    bundle carries to check its answers with, `real` ones (whoever has the bundle sees them) or `synthetic` blends of
+    them; `auto` takes real ones of the named public sets only."""
 
     source: str = "digits"
+    task: Literal["auto", "classification", "regression", "segmentation"] = "auto"
     root: str | None = None
     path_column: str | None = None
     label_column: str | None = None

@@ -15,6 +15,7 @@ from netwright.errors import DataError
 
 IMBALANCE = 3.0
 _MOST_SIZES = 20
+_ROWS_OF_NUMBERS = 4  # of examples where there are no classes
 
 
 def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[str, Any]:
@@ -49,8 +50,18 @@ def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[st
         "std": std,
         "imbalance": ratio,
         "warnings": _warnings(counts["train"], ratio),
+        **({} if labelled.class_names else {"targets": _numbers_of(labelled, rows)}),
         "notices": list(labelled.notices),
         "fingerprint": prepared.fingerprint,
+    }
+
+
+def _numbers_of(labelled: LabelledData, rows: dict[str, Rows]) -> dict[str, dict[str, float]]:
+    """Return mean, standard deviation, lowest and highest target of each split."""
+    parts = {split: labelled.targets[part] for split, part in rows.items()}
+    return {
+        split: {"mean": float(t.mean()), "std": float(t.std()), "low": float(t.min()), "high": float(t.max())}
+        for split, t in parts.items()
     }
 
 
@@ -90,13 +101,12 @@ def example_grid(prepared: PreparedData, per_class: int, split: str = "train") -
     Raises DataError for the user's own float tensors, which are no pictures."""
     if prepared.store.items is not None:
         raise DataError("examples can't be drawn of a Dataset whose items are made anew; look at its items directly")
-    targets = prepared.labelled.targets[prepared.rows[split]]
-    chosen = [
-        prepared.rows[split][targets == number][:per_class] for number in range(len(prepared.labelled.class_names))
-    ]
+    targets = prepared.labelled.strata[prepared.rows[split]]
+    many = per_class if prepared.labelled.class_names else per_class * _ROWS_OF_NUMBERS
+    chosen = [prepared.rows[split][targets == number][:many] for number in np.unique(targets)]
     rows = np.concatenate(chosen)
     pixels = prepared.store.views(torch.from_numpy(rows), prepared.transform)
     if pixels.dtype != torch.uint8:
         pixels = prepared.transform.unit(pixels).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
-    labels = [prepared.labelled.class_names[target] for target in prepared.labelled.targets[rows]]
+    labels = [prepared.labelled.label(row) for row in rows]
     return pixels.numpy(), labels

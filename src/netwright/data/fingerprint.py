@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from netwright.data.file_facts import file_facts
 from netwright.data.items import picture_bytes, read_fixed_item
-from netwright.data.labelled import ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
+from netwright.data.labelled import Array, ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
 
 Digests = npt.NDArray[np.uint8]
 READY_SAMPLES = 64
@@ -58,14 +58,23 @@ def _stack(digests: list[bytes]) -> Digests:
 def fingerprint(labelled: LabelledData) -> str:
     """Return the SHA-256 of class names, targets and all samples, in their order."""
     whole = hashlib.sha256(json.dumps(labelled.class_names).encode())
-    whole.update(np.ascontiguousarray(labelled.targets, dtype="<i8").data)
+    whole.update(_as_bytes(labelled.targets).data)
     whole.update(sample_digests(labelled.images).data)
     return whole.hexdigest()
 
 
 def split_fingerprint(labelled: LabelledData, rows: Rows) -> str:
-    """Return the SHA-256 of one split as a multiset of (sample, class name): equal whatever the order of its rows."""
+    """Return the SHA-256 of one split as a multiset of (sample, class name or number): equal whatever its order."""
     names = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in labelled.class_names]
     digests = sample_digests(labelled.images)
-    pairs = sorted(digests[row].tobytes() + names[labelled.targets[row]] for row in rows)
+    if names:
+        pairs = sorted(digests[row].tobytes() + names[labelled.targets[row]] for row in rows)
+    else:
+        numbers = _as_bytes(labelled.targets)
+        pairs = sorted(digests[row].tobytes() + numbers[row].tobytes() for row in rows)
     return hashlib.sha256(b"".join(pairs)).hexdigest()
+
+
+def _as_bytes(targets: Array) -> Array:
+    """Return targets in the byte order of every machine: int64, or float64 numbers."""
+    return np.ascontiguousarray(targets, dtype="<f8" if targets.dtype.kind == "f" else "<i8")

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from netwright.config.tasks import TaskName
+
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
 SPLITS = ("train", "val", "test")
@@ -79,8 +81,9 @@ class ItemImages:
 
 @dataclass(frozen=True, eq=False)
 class LabelledData:
-    """N images with targets (N,) int64 into `class_names`, and the splits that they came in.
+    """N images with targets, and the splits that they came in.
 
+    `task` says what targets are: (N,) int64 into `class_names`, or (N,) float64 numbers and no names.
     `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
     ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together.
     """
@@ -88,11 +91,22 @@ class LabelledData:
     name: str
     class_names: tuple[str, ...]
     images: ImageSource
-    targets: Rows
+    targets: Array
     sample_names: Sequence[str]
     given: dict[str, Rows]
     notices: tuple[str, ...] = ()
     groups: Rows | None = None
+    task: TaskName = "classification"
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def label(self, row: int) -> str:
+        """Return what is known of a row as a word: its class, or its number."""
+        target = self.targets[row]
+        return self.class_names[target] if self.class_names else f"{target:g}"
+
+    @property
+    def strata(self) -> Rows:
+        """Return what a stratified split keeps the shares of, (N,) int64: the classes; numbers are all alike."""
+        return self.targets if self.class_names else np.zeros(len(self), dtype=np.int64)

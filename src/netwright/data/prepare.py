@@ -233,9 +233,9 @@ def _without_bad(
     if recipe.data.on_bad_image == "fail":
         raise DataError(_bad_list(labelled, bad))
     kept = {split: part[~np.isin(part, list(bad))] for split, part in rows.items()}
-    lost = set(np.unique(labelled.targets[rows["train"]])) - set(np.unique(labelled.targets[kept["train"]]))
+    lost = set(np.unique(labelled.strata[rows["train"]])) - set(np.unique(labelled.strata[kept["train"]]))
     if lost:
-        names = listed(labelled.class_names[number] for number in sorted(lost))
+        names = listed(labelled.class_names[number] for number in sorted(lost)) or "train"
         raise DataError(f"without the bad images nothing is left to train on for: {names}. {_bad_list(labelled, bad)}")
     notice = f"bad images left out ({len(bad)}): {listed([bad[row] for row in sorted(bad)], 10)}"
     return _with_notices(labelled, [notice]), {split: part for split, part in kept.items() if len(part)}

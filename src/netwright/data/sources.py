@@ -25,7 +25,7 @@ def open_data(data: Data, given: object | None = None, *, training: bool = True)
     Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
     labelled = _keep_classes(with_groups(_open(data, given, training), data.group_by), data.classes)
-    return _check_training_classes(labelled) if training else labelled
+    return _CHECKS[labelled.task](labelled) if training else labelled
 
 
 def _open(data: Data, given: object | None, training: bool) -> LabelledData:
@@ -61,6 +61,8 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
     if classes is None:
         return labelled
     known = labelled.class_names
+    if not known:
+        raise DataError(f"`data.classes` names classes, and {labelled.name} has numbers; leave it out")
     for name in classes:
         if name not in known:
             hint = did_you_mean(name, known)
@@ -86,6 +88,8 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
 
 def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> LabelledData:
     """Number other data's classes as a trained network does. Raises DataError for classes that it does not know."""
+    if not labelled.class_names:
+        return labelled
     present = np.flatnonzero(np.bincount(labelled.targets, minlength=len(labelled.class_names)))
     unknown = [labelled.class_names[number] for number in present if labelled.class_names[number] not in class_names]
     if unknown:
@@ -104,6 +108,17 @@ def _given_after(given: dict[str, Rows], rows: Rows, count: int) -> dict[str, Ro
     moved = {split: position[part] for split, part in given.items()}
     kept = {split: part[part >= 0] for split, part in moved.items()}
     return {split: part for split, part in kept.items() if len(part)}
+
+
+def _check_training_numbers(labelled: LabelledData) -> LabelledData:
+    """Raise DataError when there is nothing to train on, or only one number."""
+    first = "train" if "train" in labelled.given else "all"
+    if first not in labelled.given:
+        raise DataError(f"{labelled.name} has {listed(labelled.given)} and nothing to train on; add train images")
+    numbers = labelled.targets[labelled.given[first]]
+    if numbers.min() == numbers.max():
+        raise DataError(f"{labelled.name} has one number only, {numbers[0]:g}, in train; there is nothing to learn")
+    return labelled
 
 
 def _check_training_classes(labelled: LabelledData) -> LabelledData:
@@ -126,3 +141,6 @@ def _check_training_classes(labelled: LabelledData) -> LabelledData:
     absent = [labelled.class_names[c] for c in np.flatnonzero(counts == 0)]
     said = (f"classes without any image: {listed(absent)}",) if absent else ()
     return replace(labelled, notices=labelled.notices + said)
+
+
+_CHECKS = {"classification": _check_training_classes, "regression": _check_training_numbers}

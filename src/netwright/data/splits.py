@@ -37,7 +37,7 @@ def split_rows(labelled: LabelledData, split: Split, tied: Rows | None = None) -
             f"`split.val` is {fractions['val']} and `split.test` is {fractions['test']}: together they leave nothing "
             "to train on; lower one of them"
         )
-    cut = cut_rows(labelled.targets, whole, fractions, split.seed, labelled.class_names, tied)
+    cut = cut_rows(labelled.strata, whole, fractions, split.seed, labelled.class_names, tied)
     rows = {**rows, **cut}
     _assert_disjoint(rows, labelled)
     return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
@@ -76,6 +76,8 @@ def cut_rows(
         return {"train": np.sort(whole)}
     classes, counts = np.unique(targets[whole], return_counts=True)
     if counts.min() < 2:
+        if not class_names:
+            raise DataError("there is 1 sample: it can't be in train and in another split; add some")
         few = [class_names[number] for number in classes[counts < 2]]
         what = f"class {few[0]!r} has 1 image" if len(few) == 1 else f"classes with 1 image each: {listed(few)}"
         raise DataError(f"{what}: it can't be in train and in another split; add images or leave the class out")

@@ -21,7 +21,7 @@ EXPECTED_BYTES = 2**14  # of a row that is worth a call to the system; smaller o
 
 @dataclass(eq=False)
 class Store:
-    """Decoded images: `pixels` (M, H, W, C), uint8 or the dtype of the user's arrays; `targets` (N,) int64.
+    """Decoded images: `pixels` (M, H, W, C), uint8 or the dtype of the user's arrays; `targets` as batches have them.
 
     Row i, sample i of the labelled data, lies at `places[i]` of the pixels, or at i where places is None: all rows are
     there. Items that are read anew every time have no pixels here but `items`, whole pictures none but `pictures`."""
@@ -96,5 +96,6 @@ def store_of(pixels: Array, targets: Tensor, places: Tensor | None = None) -> St
 
 
 def as_targets(labelled: LabelledData) -> Tensor:
-    """Return the targets (N,) int64 as a tensor."""
-    return torch.from_numpy(np.ascontiguousarray(labelled.targets))
+    """Return the targets as batches have them: classes (N,) int64, numbers (N,) float32."""
+    targets = torch.from_numpy(np.ascontiguousarray(labelled.targets))
+    return targets.to(torch.float32) if targets.is_floating_point() else targets

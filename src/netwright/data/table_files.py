@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from netwright.config.sections import Data
+from netwright.config.tasks import TaskName
+from netwright.data.cell_numbers import are_measured, as_numbers
 from netwright.data.columns import Columns, choose_columns
 from netwright.data.groups import number_groups
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
@@ -19,7 +21,7 @@ from netwright.errors import DataError, did_you_mean, listed
 def open_table(
     path: Path, data: Data, value_range: tuple[float, float] | None, *, training: bool = True
 ) -> LabelledData:
-    """Read a table of paths and labels; nothing is decoded yet.
+    """Read a table of paths and labels, classes or numbers (`data.task`); nothing is decoded yet.
 
     Paths begin at `data.root`, else at the table's folder. Rows without a label, and a path's second row with the same
     label, are left out with a notice. Raises DataError when columns can't be told, a path has two labels or splits, or
@@ -32,21 +34,36 @@ def open_table(
     if not any((root / name).exists() for name in names):
         raise DataError(_nowhere(names, root, path))
     labels = [unicodedata.normalize("NFC", table.columns[columns.label][row]) for row in kept]
-    class_names = _ordered(set(labels))
-    if len(class_names) < 2 and training:
-        raise DataError(f"{path.name} has one label only, {class_names[0]!r}; a classifier needs two or more classes")
-    _check_case(class_names, path.name)
-    number = {label: place for place, label in enumerate(class_names)}
+    images = FileImages(tuple(root / name for name in names), value_range)
+    task: TaskName = "classification"
+    class_names: tuple[str, ...] = ()
+    if data.task == "regression" or (data.task == "auto" and are_measured(labels)):
+        task = "regression"
+        targets = as_numbers(labels, [table.places[row] for row in kept], columns.label, path.name)
+    else:
+        class_names, targets = _as_classes(labels, path.name, training)
+    said = _said(columns, root, data) + ("" if class_names else ", as numbers")
     return LabelledData(
         name=path.stem,
         class_names=class_names,
-        images=FileImages(tuple(root / name for name in names), value_range),
-        targets=np.array([number[label] for label in labels], dtype=np.int64),
+        images=images,
+        targets=targets,
         sample_names=tuple(names),
         given=_given(table, columns, kept, path.name),
-        notices=(_said(columns, root, data), *notices),
+        notices=(said, *notices),
         groups=_groups(table, data.group_by, kept, path.name),
+        task=task,
     )
+
+
+def _as_classes(labels: Sequence[str], name: str, training: bool) -> tuple[tuple[str, ...], Rows]:
+    """Return the classes in order and each label's number (N,)."""
+    class_names = _ordered(set(labels))
+    if len(class_names) < 2 and training:
+        raise DataError(f"{name} has one label only, {class_names[0]!r}; a classifier needs two or more classes")
+    _check_case(class_names, name)
+    number = {label: place for place, label in enumerate(class_names)}
+    return class_names, np.array([number[label] for label in labels], dtype=np.int64)
 
 
 def _rows_in_use(table: Table, columns: Columns, name: str) -> tuple[list[int], list[str]]:

@@ -71,7 +71,7 @@ def _fill_empty(placed: dict[str, list[Rows]], wanted: Mapping[str, Array]) -> N
 def check_trained(targets: Rows, rows: Mapping[str, Rows], classes: Rows, class_names: tuple[str, ...]) -> None:
     """Raise DataError for classes that have no image in train, since all of them are tied to images elsewhere."""
     trained = np.unique(targets[rows["train"]])
-    lost = [class_names[number] for number in classes if number not in trained]
+    lost = [class_names[number] if class_names else "numbers" for number in classes if number not in trained]
     if lost:
         raise DataError(
             f"no image is left to train on for: {listed(lost)}; its images belong to too few groups (or sets of "

@@ -14,6 +14,7 @@ from netwright.files.atomic import atomic_file, explained
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROW_GROUP = 10_000
 _FIRST = ("source", "label", "probability", "error")
+_OF_A_NUMBER = ("source", "value", "error")
 Answers = Iterable[dict[str, Any]]
 
 
@@ -25,12 +26,13 @@ def check_suffix(out: Path) -> None:
         _pyarrow()
 
 
-def write_answers(out: Path, answers: Answers, class_names: Sequence[str], top: int | None) -> None:
+def write_answers(out: Path, answers: Answers, class_names: Sequence[str] | None, top: int | None) -> None:
     """Write answers (the contract's prediction objects) into `out`, by the ending of its name, atomically.
 
-    A table has source, label, probability and error, then a column a class, or label_2, probability_2, … to `top`.
+    A table has source, label, probability and error, then a column a class, or label_2, probability_2, … to `top`; of
+    a network without classes (None) source, value and error.
     JSON lines hold the objects as they are."""
-    write: Callable[[BinaryIO, Answers, Sequence[str], int | None], None] = {
+    write: Callable[[BinaryIO, Answers, Sequence[str] | None, int | None], None] = {
         ".csv": _write_csv,
         ".jsonl": _write_lines,
         ".parquet": _write_parquet,
@@ -39,16 +41,20 @@ def write_answers(out: Path, answers: Answers, class_names: Sequence[str], top: 
         write(file, answers, class_names, top)
 
 
-def header(class_names: Sequence[str], top: int | None) -> list[str]:
+def header(class_names: Sequence[str] | None, top: int | None) -> list[str]:
     """Return the names of a table's columns."""
+    if class_names is None:
+        return list(_OF_A_NUMBER)
     if top is None:
         return [*_FIRST, *(f"class {name}" if name in _FIRST else name for name in class_names)]
     more = range(2, min(top, len(class_names)) + 1)
     return [*_FIRST, *(f"{what}_{k}" for k in more for what in ("label", "probability"))]
 
 
-def row(answer: dict[str, Any], class_names: Sequence[str], top: int | None) -> list[Any]:
+def row(answer: dict[str, Any], class_names: Sequence[str] | None, top: int | None) -> list[Any]:
     """Return one answer as the columns of `header`; None where it has nothing to say."""
+    if class_names is None:
+        return [answer["source"], answer.get("value"), answer["error"]["message"] if "error" in answer else None]
     if "error" in answer:
         rest = len(header(class_names, top)) - 4
         return [answer["source"], None, None, answer["error"]["message"], *[None] * rest]
@@ -60,7 +66,7 @@ def row(answer: dict[str, Any], class_names: Sequence[str], top: int | None) -> 
     return [answer["source"], answer["label"], answer["probability"], None, *rest_of_row]
 
 
-def csv_text(answers: Answers, class_names: Sequence[str], top: int | None) -> Iterator[str]:
+def csv_text(answers: Answers, class_names: Sequence[str] | None, top: int | None) -> Iterator[str]:
     """Yield a CSV's lines: the header, then one an image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -72,21 +78,25 @@ def csv_text(answers: Answers, class_names: Sequence[str], top: int | None) -> I
             text.truncate()
 
 
-def _write_csv(file: BinaryIO, answers: Answers, class_names: Sequence[str], top: int | None) -> None:
+def _write_csv(file: BinaryIO, answers: Answers, class_names: Sequence[str] | None, top: int | None) -> None:
     for line in csv_text(answers, class_names, top):
         file.write(line.encode("utf-8", "surrogateescape"))  # a file's name as the system has it, whatever its bytes
 
 
-def _write_lines(file: BinaryIO, answers: Answers, class_names: Sequence[str], top: int | None) -> None:
+def _write_lines(file: BinaryIO, answers: Answers, class_names: Sequence[str] | None, top: int | None) -> None:
     for answer in answers:
         file.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def _write_parquet(file: BinaryIO, answers: Answers, class_names: Sequence[str], top: int | None) -> None:
+def _write_parquet(file: BinaryIO, answers: Answers, class_names: Sequence[str] | None, top: int | None) -> None:
     arrow, parquet = _pyarrow()
     names = header(class_names, top)
     # by place, for a class may be called "label": source, label, error, and every second one after them with `top`
-    words = [place in (0, 1, 3) or (top is not None and place > 3 and place % 2 == 0) for place in range(len(names))]
+    words = (
+        [name != "value" for name in names]
+        if class_names is None
+        else [place in (0, 1, 3) or (top is not None and place > 3 and place % 2 == 0) for place in range(len(names))]
+    )
     kinds = {True: arrow.string(), False: arrow.float64()}
     schema = arrow.schema([arrow.field(name, kinds[word]) for name, word in zip(names, words, strict=True)])
     remaining = iter(answers)

@@ -27,7 +27,8 @@ from netwright.errors import InputError, WeightsError
 from netwright.files.atomic import sync_folder, write_atomic
 from netwright.files.hashing import sha256_bytes
 from netwright.files.sealed import open_sealed, sealed_json
-from netwright.tasks.classification import Classification
+from netwright.tasks.registry import TASKS
+from netwright.tasks.task import Task
 
 FORMAT = 1
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError, SafetensorError)
@@ -45,7 +46,7 @@ class Bundle:
     model: Model
     in_channels: int
     image_size: tuple[int, int]
-    task: Classification
+    task: Task
     transform: EvalTransform
     epoch: int
     metrics: dict[str, Any]
@@ -57,13 +58,11 @@ class Bundle:
     def to_mapping(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "task": "classification",
+            "task": self.task.name,
             "model": msgspec.to_builtins(self.model),
             "in_channels": self.in_channels,
             "image_size": list(self.image_size),
-            "output": self.task.output,
-            "num_outputs": self.task.num_outputs,
-            "class_names": list(self.task.class_names),
+            **self.task.to_mapping(),
             "transform": msgspec.to_builtins(self.transform),
             "temperature": self.temperature,
             "epoch": self.epoch,
@@ -179,7 +178,7 @@ def _from_mapping(mapping: dict[str, Any]) -> Bundle:
         model=model,
         in_channels=mapping["in_channels"],
         image_size=(height, width),
-        task=Classification(tuple(mapping["class_names"]), mapping["output"], mapping["num_outputs"]),
+        task=TASKS[mapping["task"]].read(mapping),
         transform=msgspec.convert(mapping["transform"], EvalTransform),
         epoch=mapping["epoch"],
         metrics=mapping["metrics"],

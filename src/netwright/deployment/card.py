@@ -13,7 +13,7 @@ def card_of(bundle: Described) -> str:
     parts = [
         [f"# {bundle['model']['name']} for {name}", "", *_what(bundle)],
         ["## How good it is", "", *_metrics(bundle)],
-        ["## Classes", "", *_classes(bundle["class_names"])],
+        *([["## Classes", "", *_classes(bundle["class_names"])]] if bundle["class_names"] else []),
         ["## How to use it", "", *_use(bundle)],
         ["## Limits", "", *_limits(bundle)],
         ["## Made with", "", ", ".join(f"{what} {number}" for what, number in bundle["versions"].items()) + "."],
@@ -27,12 +27,18 @@ def _what(bundle: Described) -> list[str]:
     trained = f"on {num_train:,} images" if isinstance(num_train, int) else "on images"
     kind = {1: "gray", 3: "RGB"}.get(bundle["in_channels"], f"{bundle['in_channels']}-channel")
     return [
-        f"An image classifier: one of {len(bundle['class_names'])} classes for each image. It was trained "
+        f"{_kind(bundle)} It was trained "
         f"{trained} of {bundle['data'].get('name', 'images')}; the weights are those of epoch {bundle['epoch']}.",
         "",
         f"- input: {kind} images, {height} × {width} pixels after the preprocessing that bundle.json holds",
         f"- data fingerprint: {str(bundle['data'].get('fingerprint', '?'))[:16]}",
     ]
+
+
+def _kind(bundle: Described) -> str:
+    if bundle["class_names"]:
+        return f"An image classifier: one of {len(bundle['class_names'])} classes for each image."
+    return "It says one number for each image, in the unit of the targets that it was trained on."
 
 
 def _metrics(bundle: Described) -> list[str]:
@@ -43,6 +49,9 @@ def _metrics(bundle: Described) -> list[str]:
     if not bundle["metrics"]:
         lines.append("Not known: there was no split to judge it on, so how it does on images it has not seen is open.")
     for split, metrics in bundle["metrics"].items():
+        if "r2" in metrics:
+            lines.append(_errors(split, metrics))
+            continue
         low, high = metrics["accuracy_interval"]
         views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
         lines.append(
@@ -50,8 +59,20 @@ def _metrics(bundle: Described) -> list[str]:
             f"n = {metrics['num_samples']}{views}), loss {metrics['loss']:.4g}"
         )
     if "val" in bundle["metrics"]:
-        lines += ["", "The val split also chose the epoch, so its accuracy is a little too good."]
+        what = "accuracy is" if bundle["class_names"] else "errors are"
+        lines += ["", f"The val split also chose the epoch, so its {what} a little too good."]
+    if not bundle["class_names"]:
+        return lines
     return [*lines, "", f"Probabilities are {said}"]
+
+
+def _errors(split: str, metrics: Mapping[str, Any]) -> str:
+    """A line of a regression's metrics."""
+    low, high = metrics["mae_interval"] or (None, None)
+    return (
+        f"- {split}: mean absolute error {metrics['mae']:.4g} (95 % interval {low:.4g} to {high:.4g}, "
+        f"n = {metrics['num_samples']}), R² {metrics['r2']:.4g}, loss {metrics['loss']:.4g}"
+    )
 
 
 def _classes(names: Sequence[str]) -> list[str]:
@@ -70,7 +91,9 @@ def _use(bundle: Described) -> list[str]:
 
 def _limits(bundle: Described) -> list[str]:
     lines = [
-        "- It answers with one of its classes for any image, also for what is none of them.",
+        "- It answers with one of its classes for any image, also for what is none of them."
+        if bundle["class_names"]
+        else "- It answers with a number for any image, also for one that is like none of its data.",
         "- How good it is was measured on images like those of its data; elsewhere it may be worse. Judge it on images "
         "of your own first: netwright evaluate RUN --data FOLDER.",
     ]

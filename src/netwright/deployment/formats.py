@@ -32,11 +32,14 @@ def trace(whole: WholeNetwork) -> ExportedProgram:
 
 
 def onnx_bytes(program: ExportedProgram, bundle: Bundle) -> bytes:
-    """Return the ONNX file: `images` -> `logits`, `probabilities`, with metadata that says what they mean.
+    """Return the ONNX file: `images` -> `logits`, `probabilities` (or `values`), with metadata that explains them.
 
     Raises MachineError where the packages are missing, InputError for a network that ONNX can't hold."""
     need("onnx", "onnxscript", "onnxruntime")
-    names = {"input_names": ["images"], "output_names": ["logits", "probabilities"]}
+    names = {
+        "input_names": ["images"],
+        "output_names": ["logits", "probabilities" if bundle.task.class_names else "values"],
+    }
     try:
         with quietly():
             made = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)  # type: ignore[arg-type]

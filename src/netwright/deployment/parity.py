@@ -10,7 +10,7 @@ import numpy.typing as npt
 from netwright.errors import WorkFailed
 
 Array = npt.NDArray[Any]
-Answers = tuple[Array, Array]  # logits (B, num_outputs), probabilities (B, K)
+Answers = tuple[Array, Array]  # logits (B, num_outputs), probabilities (B, K) or numbers (B, 1)
 Engine = Callable[[Array], Answers]  # of images (B, H, W, C)
 TOLERANCE = 1e-4  # of the largest logit; docs/deployment.md has what was measured
 
@@ -31,9 +31,14 @@ class Parity:
         return asdict(self)
 
 
+def in_columns(rows: Array) -> Array:
+    """Return answers (B, K) as they are, and numbers (B,) as one column (B, 1)."""
+    return rows if rows.ndim > 1 else rows[:, None]
+
+
 @dataclass(frozen=True)
 class Judge:
-    """Compares answers with the bundle's. `read` gives the bundle's probabilities of logits; `who` is judged."""
+    """Compares answers with the bundle's. `read` gives what the bundle reads in logits; `who` is judged."""
 
     class_names: Sequence[str]
     read: Callable[[Array], Array]
@@ -54,7 +59,9 @@ class Judge:
         largest = float(finite.max()) if finite.size else 0.0
         allowed = self.tolerance * largest
         difference = self._check("the logit", expected, logits, allowed, f"{self.tolerance:g} of the largest", sources)
-        self._check("the probability", self.read(logits), probabilities, self.tolerance, "", sources)
+        # of probabilities the tolerance itself; numbers may be of any size
+        near = self.tolerance * max(1.0, float(np.abs(own).max(initial=0.0)))
+        self._check("the answer", self.read(logits), probabilities, near, "", sources)
         ties = int((own.argmax(axis=1) != probabilities.argmax(axis=1)).sum())
         relative = difference / largest if largest else 0.0
         return Parity(len(expected), difference, largest, relative, self.tolerance, ties)

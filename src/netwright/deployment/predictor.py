@@ -4,12 +4,10 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -19,38 +17,11 @@ from netwright.data.labelled import Array
 from netwright.data.transform import EvalTransform
 from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle, load_bundle
+from netwright.deployment.prediction import ANSWERING, Answer
 from netwright.errors import InputError, WeightsError
 from netwright.models import build_model
 from netwright.models.fitting import with_versions
 from netwright.runtime.machine import Machine
-from netwright.tasks.temperature import tempered
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image: probabilities (K,), or why there is none."""
-
-    source: str
-    class_names: tuple[str, ...]
-    probabilities: np.ndarray | None = None
-    error: str | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The likeliest class's name."""
-        return None if self.probabilities is None else self.class_names[int(self.probabilities.argmax())]
-
-    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
-        """Return the contract's JSON object, with the `top` likeliest probabilities (all when null)."""
-        if self.probabilities is None:
-            return {"source": self.source, "error": {"code": "unreadable", "message": self.error}}
-        order = np.argsort(-self.probabilities, kind="stable")[:top]
-        return {
-            "source": self.source,
-            "label": self.label,
-            "probability": float(self.probabilities.max()),
-            "probabilities": {self.class_names[k]: float(self.probabilities[k]) for k in order},
-        }
 
 
 class Predictor:
@@ -66,17 +37,24 @@ class Predictor:
     def transform(self) -> EvalTransform:
         return self.bundle.transform
 
-    def probabilities(self, images: Tensor) -> npt.NDArray[np.float64]:
-        """Run the network on transformed images (B, C, H, W) -> probabilities (B, K), calibrated where they can be."""
-        return np.exp(tempered(self.log_probabilities(images).numpy(), self.bundle.temperature))
+    def rows(self, images: Tensor) -> Array:
+        """Run the network on transformed images (B, C, H, W) -> what each prediction is made of: probabilities (B, K),
+        calibrated where they can be, or numbers (B,)."""
+        return ANSWERING[self.bundle.task.name].rows(self.answers(images), self.bundle.temperature)
 
-    def log_probabilities(self, images: Tensor) -> Tensor:
-        """Run the network on transformed images (B, C, H, W) -> its own log-probabilities (B, K) float32 on the CPU."""
+    def prediction(self, source: str, row: Any = None, error: str | None = None) -> Answer:
+        """Return the answer for an image by its row of `rows`, or with the reason why there is none."""
+        task = self.bundle.task
+        return ANSWERING[task.name].answer(source, task.class_names, row, error)
+
+    def answers(self, images: Tensor) -> Tensor:
+        """Run the network on transformed images (B, C, H, W) -> the task's answers, float32 on the CPU:
+        log-probabilities (B, K) or numbers (B,)."""
         with torch.inference_mode(), self.machine.autocast():
             outputs = with_views(self.network, self.transform.views)(
                 self.machine.arrange(images.to(self.machine.device))
             )
-        return self.bundle.task.log_probabilities(outputs).cpu()
+        return self.bundle.task.answers(outputs).cpu()
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of all that decides an answer besides the image: weights, transform, temperature."""

@@ -14,7 +14,7 @@ from netwright.config.serving import Serving
 from netwright.data.labelled import Array
 from netwright.deployment.batcher import Batcher
 from netwright.deployment.decoders import Decoders
-from netwright.deployment.predictor import Prediction, Predictor
+from netwright.deployment.predictor import Predictor
 from netwright.errors import DataError
 
 
@@ -42,7 +42,7 @@ class Service:
         )
         self._threads = ThreadPoolExecutor(limits.decoders, "decode")
         self._batcher = Batcher(
-            self._probabilities,
+            self._rows,
             most_batch=limits.most_batch,
             wait_seconds=limits.wait_seconds,
             threads=predictor.machine.threads,
@@ -69,9 +69,9 @@ class Service:
         pixels = [made for made in decoded if not isinstance(made, str)]
         found = await asyncio.wrap_future(self._batcher.submit(pixels, deadline)) if pixels else []
         rows = iter(found)
-        classes = self.predictor.bundle.task.class_names
+        answer = self.predictor.prediction
         answers = [
-            Prediction(name, classes, error=made) if isinstance(made, str) else Prediction(name, classes, next(rows))
+            answer(name, error=made) if isinstance(made, str) else answer(name, next(rows))
             for (name, _), made in zip(images, decoded, strict=True)
         ]
         return {
@@ -102,5 +102,5 @@ class Service:
         except DataError as error:
             return str(error)
 
-    def _probabilities(self, images: Sequence[Array]) -> Sequence[Array]:
-        return list(self.predictor.probabilities(self.predictor.finish(torch.from_numpy(np.stack(images)))))
+    def _rows(self, images: Sequence[Array]) -> Sequence[Array]:
+        return list(self.predictor.rows(self.predictor.finish(torch.from_numpy(np.stack(images)))))

@@ -12,11 +12,12 @@ from netwright.errors import InputError
 
 
 class WholeNetwork(nn.Module):
-    """Pixels (B, H, W, C) of the bundle's input size -> logits (B, num_outputs), probabilities (B, K).
+    """Pixels (B, H, W, C) of the bundle's input size -> logits (B, num_outputs), probabilities (B, K) or, without
+    classes, numbers (B, 1).
 
     uint8 from 0 to 255; float32 where the network was trained on floats (`value_range`, or ready tensors). `logits` are
     the network's outputs as its criterion takes them, their mean where the bundle has views; probabilities have gone
-    through the bundle's temperature. Numbers are those of `EvalTransform.finish` and `Predictor.probabilities`."""
+    through the bundle's temperature. Numbers are those of `EvalTransform.finish` and `Predictor.rows`."""
 
     def __init__(self, network: nn.Module, bundle: Bundle) -> None:
         super().__init__()
@@ -34,13 +35,15 @@ class WholeNetwork(nn.Module):
         if self.bundle.transform.kind == "images":
             floats = floats * self.scale + self.bias
         logits = with_views(self.network, self.bundle.transform.views)(floats.permute(0, 3, 1, 2))
+        if not self.bundle.task.class_names:
+            return logits, self.bundle.task.answers(logits)[:, None]
         return logits, self._probabilities(logits)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         temperature = self.bundle.temperature or 1.0
         if self.bundle.task.num_outputs > 1 and self.bundle.task.output != "probabilities":
             return torch.softmax(logits / temperature, dim=1)  # also right for log-probabilities
-        return torch.softmax(self.bundle.task.log_probabilities(logits) / temperature, dim=1)
+        return torch.softmax(self.bundle.task.answers(logits) / temperature, dim=1)
 
 
 def build_whole(network: nn.Module, bundle: Bundle) -> WholeNetwork:

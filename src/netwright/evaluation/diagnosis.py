@@ -13,6 +13,7 @@ STILL_FALLING = 0.03  # a loss that fell by more than 3 % over the last fifth of
 GAP_POINTS = 0.03  # a gap between train and val accuracy of less than 3 points is not spoken of
 TURNED = 0.05  # a val loss more than 5 % above its least has turned
 NOT_SOLVED = 0.97  # under this accuracy, on train and val, a small gap means underfitting
+WIDE = 1.2  # a val error more than so many times train's is spoken of
 LEAST_EPOCHS = 3  # before, nothing can be said to have stopped
 
 
@@ -47,6 +48,30 @@ def diagnose(
     if found["gap_opened_epoch"] is None and unsolved and stopped:
         return _underfitting(last) | found
     return _fine(last, best) | found
+
+
+def diagnose_numbers(history: Sequence[Record], *, best_epoch: int, stopped_by: str = "epochs") -> dict[str, Any]:
+    """Return the same of a regression, whose records have `rmse`: it is the val error that is compared with train's."""
+    val = [record for record in history if "val_rmse" in record]
+    if not val:
+        return {"verdict": "unknown", "sentence": "Without a val split nothing can be said of over- or underfitting."}
+    last, best = val[-1], next((record for record in val if record["epoch"] == best_epoch), val[-1])
+    lowest = min(val, key=lambda record: float(record["val_loss"]))
+    found = {"gap": last["val_rmse"] - last["train_rmse"], "lowest_val_loss_epoch": lowest["epoch"]}
+    losses = [record["train_loss"] for record in val]
+    if len(losses) > 1 and min(losses[1:]) > (1 - LEARNT_NOTHING) * losses[0]:
+        first, end = f"{losses[0]:.3g}", f"{losses[-1]:.3g}"
+        told = f"It does not learn: the train loss went from {first} to {end}"
+        return _said("not_learning", told, "another lr first: netwright lr-find DATA") | found
+    turned = last["val_loss"] > (1 + TURNED) * lowest["val_loss"]
+    if last["val_rmse"] > WIDE * last["train_rmse"] and (turned or not _falling(val, "val_loss")):
+        told = f"Overfitting: the error is {last['train_rmse']:.4g} on train and {last['val_rmse']:.4g} on val"
+        told += f"; the val loss rises since epoch {lowest['epoch']}" if turned else ""
+        return _said("overfitting", told, "more data, dropout or weight decay, or a smaller network") | found
+    if stopped_by in ("epochs", "time") and _falling(val, "val_loss") and not _annealed(val):
+        return _too_short(val) | found
+    errors = f"the error is {best['train_rmse']:.4g} on train and {best['val_rmse']:.4g} on val"
+    return _said("fine", f"No sign of overfitting: {errors}", "") | found
 
 
 def _not_learning(val: Sequence[Record]) -> dict[str, Any]:

@@ -13,26 +13,24 @@ from netwright.tasks.task import BatchLoss, Task
 
 @dataclass(frozen=True)
 class Outputs:
-    """Answers for N samples: log-probabilities (N, K) float32, targets and rows (N,) int64, all on the CPU."""
+    """What is kept of N samples (`Task.keep`), all on the CPU: answers (log-probabilities (N, K), numbers (N,), …),
+    the targets that they are compared with, rows (N,) int64; the task's numbers (accuracy, …) and the mean loss."""
 
-    log_probabilities: Tensor
+    answers: Tensor
     targets: Tensor
     rows: Tensor
-    num_correct: int
+    numbers: dict[str, float]
     loss: float
-
-    @property
-    def accuracy(self) -> float:
-        return self.num_correct / len(self.targets)
 
 
 def run_network(
     network: Callable[[Tensor], Tensor], batches: Iterable[Batch], task: Task, batch_loss: BatchLoss, machine: Machine
 ) -> Outputs:
     """Run the network, already in eval mode, over batches; sums are over samples, so a smaller batch counts less."""
-    answers, targets, rows = [], [], []
+    kept, rows = [], []
     loss_sum: Tensor | float = 0.0
     weight_sum: Tensor | float = 0.0
+    counts: Tensor | None = None
     with torch.inference_mode():
         for batch in batches:
             with machine.autocast():
@@ -40,9 +38,11 @@ def run_network(
             loss, weight = batch_loss(outputs, batch.targets)
             loss_sum = loss_sum + loss.double() * weight if machine.device.type != "mps" else loss_sum + loss * weight
             weight_sum = weight_sum + weight
-            answers.append(outputs)
-            targets.append(batch.targets)
+            counted = task.count(outputs, batch.targets)
+            counts = counted if counts is None else counts + counted
+            kept.append(task.keep(outputs, batch.targets))
             rows.append(batch.rows)
-        whole, all_targets = torch.cat(answers), torch.cat(targets)
-        log_probabilities, correct = task.log_probabilities(whole).cpu(), int(task.num_correct(whole, all_targets))
-    return Outputs(log_probabilities, all_targets.cpu(), torch.cat(rows).cpu(), correct, float(loss_sum / weight_sum))
+        answers, targets = (torch.cat(column).cpu() for column in zip(*kept, strict=True))
+        assert counts is not None
+        numbers = task.numbers(counts.tolist(), len(targets))
+    return Outputs(answers, targets, torch.cat(rows).cpu(), numbers, float(loss_sum / weight_sum))

@@ -93,7 +93,7 @@ def _probabilities(outputs: StoredOutputs, temperature: float | None) -> tuple[F
     said, of_target = np.empty(len(outputs.rows)), np.empty(len(outputs.rows))
     for start in range(0, len(outputs.rows), _CHUNK):
         part = slice(start, start + _CHUNK)
-        scores = outputs.log_probabilities[part].astype(np.float64) / (temperature or 1.0)
+        scores = outputs.answers[part].astype(np.float64) / (temperature or 1.0)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares = weights / weights.sum(axis=1, keepdims=True)
         place = np.arange(len(shares))

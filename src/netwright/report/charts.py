@@ -109,6 +109,39 @@ def reliability_chart(bins: Sequence[dict[str, Any]], before: Sequence[dict[str,
     return _svg(parts, WIDTH, 340, about)
 
 
+def scatter_chart(points: Sequence[tuple[float, float]], *, about: str) -> Markup:
+    """Draw points (target, said) on equal scales, with the line on which the two are equal."""
+    if not points:
+        return Markup()
+    every = [value for point in points for value in point]
+    marks = ticks(min(every), max(every))
+    height = WIDTH
+    frame = _Frame(marks[0], marks[-1], marks[0], marks[-1], WIDTH, height)
+    parts = []
+    for mark in marks:
+        at = f"{frame.y(mark):.1f}"
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(_text(_LEFT - 6, frame.y(mark) + 4, _brief(mark), "end"))
+        parts.append(_text(frame.x(mark), height - 22, _brief(mark), "middle"))
+    parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, height - 5, "target", "middle", "soft"))
+    parts += [
+        f'<circle class="dot train" fill-opacity="0.45" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="2.2"/>'
+        for x, y in points
+    ]
+    low, high = marks[0], marks[-1]
+    x1, x2, y1, y2 = frame.x(low), frame.x(high), frame.y(low), frame.y(high)
+    parts.append(f'<line class="even" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>')
+    return _svg(parts, WIDTH, height, about)
+
+
+def _brief(value: float) -> str:
+    """Write a number of an axis in few letters: 250000 -> 250k, 1200000 -> 1.2M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
 def interval_chart(rows: Sequence[tuple[str, float, Sequence[float]]], *, about: str) -> Markup:
     """Draw one line a row on a scale from 0 to 100 %: (name, fraction, its interval)."""
     step, left, right = 40, 10, WIDTH - 14

@@ -31,6 +31,7 @@ def shown_commands(records: Records) -> list[tuple[str, str]]:
         commands = commands[:1]
     if "test" in records.num_samples:
         commands.append(("Judge it on test; every look is recorded", f"netwright evaluate {run} --split test"))
-    commands.append(("Name what is on new images", f"netwright predict {run} IMAGE…"))
+    says = "Name what is on new images" if records.class_names else "Ask it about new images"
+    commands.append((says, f"netwright predict {run} IMAGE…"))
     commands.append(("Make this report again, with what is known by then", f"netwright report {run}"))
     return commands

@@ -47,7 +47,7 @@ def plot_curves(history: Sequence[Record], path: Path, *, best_epoch: int | None
 
 
 def draw_curves(history: Sequence[Record], *, best_epoch: int | None, title: str) -> Figure:
-    """Draw loss (left) and accuracy (right) of train and val; `history` has one record an epoch.
+    """Draw loss (left) and accuracy, or another number of the task (right); `history` has one record an epoch.
 
     What was not recorded, or is not finite, is left out; the best epoch is marked where there is one.
     """
@@ -56,14 +56,20 @@ def draw_curves(history: Sequence[Record], *, best_epoch: int | None, title: str
     figure.suptitle(heading, x=0.01, ha="left", **words(LARGE, fontweight="bold"))
     left, right = figure.subplots(1, 2)
     _panel(left, history, "loss", best_epoch, scale=1)
-    _panel(right, history, "accuracy", best_epoch, scale=100)
+    metric = _decisive(history)
+    _panel(right, history, metric, best_epoch, scale=100 if metric == "accuracy" else 1)
     return figure
+
+
+def _decisive(history: Sequence[Record]) -> str:
+    """Return the number that is drawn beside the loss."""
+    return "accuracy" if not history or "train_accuracy" in history[0] else "rmse"
 
 
 def _panel(axes: Axes, history: Sequence[Record], metric: str, best_epoch: int | None, scale: float) -> None:
     """Draw one metric, titled by what is seen."""
     dress(axes, grid=True)
-    unit = "%" if metric == "accuracy" else "mean over images"
+    unit = {"accuracy": "%", "loss": "mean over samples"}.get(metric, "unit of the targets")
     axes.set_xlabel("epoch", **words(colour=MUTED))
     axes.set_ylabel(f"{metric} ({unit})", **words(colour=MUTED))
     axes.set_title(_finding(history, metric, best_epoch), loc="left", pad=16, **words())

@@ -18,6 +18,8 @@ _EPOCH_COLUMNS = {
     "val_loss": "val loss",
     "train_accuracy": "train accuracy",
     "val_accuracy": "val accuracy",
+    "train_rmse": "train RMSE",
+    "val_rmse": "val RMSE",
     "lr": "lr",
     "train_seconds": "train seconds",
 }
@@ -48,11 +50,20 @@ def _metrics_table(metrics: Mapping[str, Record]) -> str:
     if not metrics:
         return ""
     rows = [
-        [split, _percent(record.get("accuracy")), _interval(record.get("accuracy_interval")),
+        [split, *_decisive(record),
          _decimal(record.get("loss")), _count(record.get("num_samples"))]
         for split, record in metrics.items()
     ]  # fmt: skip
-    return _table(["split", "accuracy", "95 % interval", "loss", "images"], rows)
+    what = "R²" if any("r2" in record for record in metrics.values()) else "accuracy"
+    return _table(["split", what, "95 % interval", "loss", "images"], rows)
+
+
+def _decisive(record: Record) -> tuple[str, str]:
+    """Return accuracy, or R², and its interval."""
+    if "r2" not in record:
+        return _percent(record.get("accuracy")), _interval(record.get("accuracy_interval"))
+    ends = record.get("r2_interval") or (None, None)
+    return _decimal(record["r2"]), f"{_decimal(ends[0])} to {_decimal(ends[1])}"
 
 
 def _epochs_table(history: Sequence[Record], best_epoch: int | None) -> str:

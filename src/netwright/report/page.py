@@ -16,7 +16,9 @@ from netwright.report import charts, wording
 from netwright.report.answers import Answers, notable_answers, sample_names
 from netwright.report.commands import shown_commands, trained_by
 from netwright.report.mixups import Matrix, confusion
+from netwright.report.numbers_shown import numbers_shown
 from netwright.report.records import Records
+from netwright.report.tasks import TASK_PAGES, sections_of
 
 MOST_CLASSES = 30
 MOST_LOOKS = 50
@@ -84,7 +86,7 @@ def notable(records: Records) -> dict[str, Answers]:
     """Return the answers of each judged split that the report shows: their rows are the pictures that it needs."""
     found = {}
     for split in records.judged:
-        if split in records.outputs:
+        if split in records.outputs and records.class_names:
             outputs = records.outputs[split]
             names = sample_names(outputs, records.split.get("splits", {}).get(split, []))
             temperature = records.metrics[split].get("calibration", {}).get("temperature")
@@ -108,7 +110,10 @@ def _context(records: Records, extras: Extras) -> dict[str, Any]:
         "charts": charts,
         "picture_address": picture_address,
         "class_names": records.class_names,
+        "task": TASK_PAGES[records.task],
+        "sections": sections_of(records, extras.panels),
         "answers": notable(records),
+        "numbers": numbers_shown(records),
         "matrices": {split: _matrix(records, split) for split in records.judged},
         "accuracies": accuracies(records),
         "most_classes": MOST_CLASSES,

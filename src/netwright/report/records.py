@@ -35,6 +35,11 @@ class Records:
     unreadable: list[str] = field(default_factory=list)
 
     @property
+    def task(self) -> str:
+        """What the run learns to say: classification, regression, …"""
+        return str(self.data.get("task", "classification"))
+
+    @property
     def class_names(self) -> list[str]:
         return [str(name) for name in self.data.get("class_names", [])]
 

@@ -63,7 +63,7 @@ def is_better(record: Record, than: Record | None, monitor: str) -> bool:
     """Say whether a record beats another by the monitored number: losses and errors are best when small."""
     if than is None:
         return True
-    smaller = monitor.endswith(("loss", "error"))
+    smaller = monitor.endswith(("loss", "error", "mae", "rmse"))
     return bool(record[monitor] < than[monitor] if smaller else record[monitor] > than[monitor])
 
 

@@ -5,6 +5,7 @@ are one look together. Each copy is read, completed from the other and appended 
 drops when a process dies. Each line has a seal: one that does not match it is left out and told of, but for a last one
 that a kill has torn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ def record_look(
     run: Path,
     fingerprint: str,
     *,
-    accuracy: float,
+    numbers: Mapping[str, float | None],
     recipe: str,
     weights: str,
     series: str | None = None,
@@ -41,10 +42,11 @@ def record_look(
 ) -> Looks:
     """Note that the test split with this fingerprint was looked at; return how many looks there have been.
 
-    `recipe` and `weights` are SHA-256; `series` names the series that this is one network of; `remembered` is the count
-    that the run's own metrics know of. Raises MachineError when a copy can't be written: an unrecorded look is none."""
+    `numbers` is the metric that stands for all, by its name; `recipe` and `weights` are SHA-256; `series` names the
+    series that this is one network of; `remembered` is the count that the run's own metrics know of. Raises
+    MachineError when a copy can't be written: an unrecorded look is none."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    look: Look = {"time": now, "run": str(run.resolve()), "recipe": recipe, "weights": weights, "accuracy": accuracy}
+    look: Look = {"time": now, "run": str(run.resolve()), "recipe": recipe, "weights": weights, **numbers}
     look |= {"test": fingerprint} | ({"series": series} if series else {})
     of_user, of_run = _copies(run, fingerprint)
     with explained(of_user, 500):

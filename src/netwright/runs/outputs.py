@@ -15,16 +15,17 @@ from netwright.files.atomic import write_atomic
 from netwright.files.sealed import ZEROS, broken_seal, sealed
 
 Array = npt.NDArray[Any]
-MOST_BYTES = 64 * 2**20  # log-probabilities that would take more are kept in half precision
+MOST_BYTES = 64 * 2**20  # answers that would take more are kept in half precision
 
 
 @dataclass(frozen=True, eq=False)
 class StoredOutputs:
-    """N answers in the order of the rows. `log_probabilities` (N, K) float32 or float16, the network's own;
-    `predictions`, `targets`, `rows` (N,) int64; `samples` (N,) int64, the first eight bytes of each image's SHA-256.
-    `about`: split, its fingerprint, epoch, SHA-256 of the weights, class names."""
+    """N answers in the order of the rows. `answers`: the network's own log-probabilities (N, K) or numbers (N,),
+    float32 or float16; `predictions`, `targets` (N,): classes, int64, or numbers, float64; `rows` (N,) int64;
+    `samples` (N,) int64, the first eight bytes of each image's SHA-256. `about`: split, its fingerprint, epoch,
+    SHA-256 of the weights, class names."""
 
-    log_probabilities: Array
+    answers: Array
     predictions: Array
     targets: Array
     rows: Array
@@ -34,16 +35,20 @@ class StoredOutputs:
 
 def save_outputs(path: Path, outputs: StoredOutputs) -> None:
     """Write the answers as safetensors, atomically."""
-    scores = outputs.log_probabilities.astype(np.float32, copy=False)
+    scores = outputs.answers.astype(np.float32, copy=False)
     if scores.nbytes > MOST_BYTES:
         scores = np.maximum(scores, -65504).astype(np.float16)
     names = ("predictions", "targets", "rows", "samples")
-    columns = {name: np.ascontiguousarray(getattr(outputs, name), dtype=np.int64) for name in names}
+    columns = {name: _column(getattr(outputs, name)) for name in names}
     path.parent.mkdir(exist_ok=True)
     # one entry: safetensors writes several in any order
     about = {"about": json.dumps(dict(sorted(outputs.about.items())) | {"seal": ZEROS})}
-    content = save({"log_probabilities": np.ascontiguousarray(scores), **columns}, about)
+    content = save({"answers": np.ascontiguousarray(scores), **columns}, about)
     write_atomic(path, sealed(content, _header_end(content)))
+
+
+def _column(values: Array) -> Array:
+    return np.ascontiguousarray(values, dtype=np.float64 if values.dtype.kind == "f" else np.int64)
 
 
 def load_outputs(path: Path) -> StoredOutputs:

@@ -1,7 +1,8 @@
 """Classification: one class an image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from netwright.config.models import Output
 from netwright.config.optimization import Bce, BceWithLogits, ClassWeights, Criterion, CrossEntropy, Nll
 from netwright.config.recipe import num_outputs_for, output_for
 from netwright.errors import RecipeError
-from netwright.tasks.task import BatchLoss
+from netwright.tasks.task import BatchLoss, TrainTargets
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Classification:
     class_names: tuple[str, ...]
     output: Output
     num_outputs: int
+    name: Literal["classification"] = "classification"
+    recorded: tuple[str, ...] = ("accuracy",)
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Return log-probabilities (B, K) float32."""
+        return self.log_probabilities(outputs)
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Turn outputs (B, num_outputs) of any precision into log-probabilities (B, K) float32."""
@@ -43,6 +50,43 @@ class Classification:
             return (outputs.argmax(dim=1) == targets).sum()
         threshold = 0.5 if self.output == "probabilities" else 0.0
         return ((outputs[:, 0] > threshold) == targets.bool()).sum()
+
+    def count(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the number of right answers, (1,) int64."""
+        return self.num_correct(outputs, targets)[None]
+
+    def numbers(self, counts: Sequence[float], num_samples: int) -> dict[str, float]:
+        """Return the accuracy."""
+        return {"accuracy": counts[0] / num_samples}
+
+    def keep(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities (B, K) and the targets (B,)."""
+        return self.log_probabilities(outputs), targets
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what bundle.json holds."""
+        return {"output": self.output, "num_outputs": self.num_outputs, "class_names": list(self.class_names)}
+
+
+def build_classification(criterion: Criterion, targets: TrainTargets) -> Classification:
+    """Return the task of train's classes. Raises RecipeError when criterion and classes do not go together."""
+    return build_task(criterion, targets.class_names)
+
+
+def read_classification(mapping: Mapping[str, Any]) -> Classification:
+    """Return the task that a bundle keeps."""
+    return Classification(tuple(mapping["class_names"]), mapping["output"], mapping["num_outputs"])
+
+
+def build_class_loss(
+    criterion: Criterion,
+    targets: TrainTargets,
+    device: torch.device,
+    own: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> BatchLoss:
+    """Build the criterion, see `build_batch_loss`."""
+    assert targets.counts is not None
+    return build_batch_loss(criterion, targets.counts, device, own)
 
 
 def build_task(criterion: Criterion, class_names: tuple[str, ...]) -> Classification:

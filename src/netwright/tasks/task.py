@@ -1,22 +1,53 @@
 """The seam between tasks: all that the loop, the bundle and the command line know of one."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from netwright.config.models import Output
+from netwright.config.tasks import TaskName
+
 
 class Task(Protocol):
-    """How a network's outputs are read."""
+    """What the targets are and how a network's outputs are read. Immutable; a bundle keeps it whole."""
+
+    @property
+    def name(self) -> TaskName:
+        """The task's name, by which other rooms find what they have for it."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The words for the classes, in the order of the targets."""
+        """The words for the classes, in the order of the targets; empty where there are none."""
 
-    def log_probabilities(self, outputs: Tensor) -> Tensor:
-        """Turn outputs (B, num_outputs) of any precision into log-probabilities (B, K) float32."""
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the network gives for each sample (for each pixel of a mask)."""
 
-    def num_correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Count right answers: outputs (B, num_outputs), targets (B,) or shares (B, K) -> () int64."""
+    @property
+    def output(self) -> Output:
+        """What these numbers are, which the network's last layer has to make so."""
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The names of the numbers that `numbers` gives."""
+
+    def count(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return sums (M,) over a batch that an epoch adds up: right answers, squared errors, … On the device."""
+
+    def numbers(self, counts: Sequence[float], num_samples: int) -> dict[str, float]:
+        """Return the numbers of the history that sums of `count` over so many samples make, such as `accuracy`."""
+
+    def keep(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is kept of a batch until its split is judged: answers (B, …) and what they are compared with,
+        (B, …). Small enough that a whole split of them lies in memory."""
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Return what outputs (B, …) of any precision say: what a prediction is made of, float32."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what bundle.json holds of it, `output`, `num_outputs` and `class_names` among it."""
 
 
 class BatchLoss(Protocol):
@@ -24,3 +55,18 @@ class BatchLoss(Protocol):
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
         """Return the mean loss () of a batch and its weight: the number of samples, or their class weights' sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainTargets:
+    """What a task and its criterion are told of train's targets: classes and how many of each (K,), or mean and
+    standard deviation of numbers."""
+
+    class_names: tuple[str, ...] = ()
+    counts: Tensor | None = None
+    mean: float = 0.0
+    std: float = 1.0
+
+    def to_mapping(self) -> Mapping[str, float]:
+        """Return the numbers' mean and standard deviation, for data.json."""
+        return {"mean": self.mean, "std": self.std}

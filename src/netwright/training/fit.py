@@ -4,7 +4,7 @@
         train_epoch    for every batch: seed -> outputs -> loss -> gradient; every `accumulation_steps` batches an
                        update (clip -> lr by the schedule -> optimizer -> average); a checkpoint when due; leave if
                        told to stop (with a solver: the head's optimum in place of all that)
-        validate       the val split in eval mode, averaged weights: loss, accuracy, the user's own metrics
+        validate       the val split in eval mode, averaged weights: loss, the task's numbers, the user's own metrics
         record         one line of the history; the best weights are kept; is the run finished?
         checkpoint     when 10 seconds have passed since the last one, and at the end
 
@@ -180,8 +180,9 @@ def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, va
     record: Record = {
         "epoch": state.progress.epoch,
         "train_loss": state.sums.mean_loss,
-        "train_accuracy": state.sums.accuracy,
     }
+    numbers = plan.task.numbers(state.sums.counts, state.sums.samples)
+    record |= {f"train_{name}": number for name, number in numbers.items()}
     if validation is not None:
         record |= val_numbers(validation, plan)
         record["val_seconds"] = round(val_seconds, 4)
@@ -200,10 +201,10 @@ def make_record(state: TrainingState, plan: Plan, validation: Outputs | None, va
 
 
 def val_numbers(validation: Outputs, plan: Plan) -> dict[str, float]:
-    """Return val loss, val accuracy and the user's own metrics. Raises WorkFailed when one is not finite."""
-    numbers = {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+    """Return val loss, the task's numbers and the user's own metrics. Raises WorkFailed when one is not finite."""
+    numbers = {"val_loss": validation.loss, **{f"val_{name}": value for name, value in validation.numbers.items()}}
     for name, metric in plan.metrics.items():
-        numbers[f"val_{name}"] = float(metric(validation.log_probabilities, validation.targets))
+        numbers[f"val_{name}"] = float(metric(validation.answers, validation.targets))
     for name, number in numbers.items():
         if not math.isfinite(number):  # neither JSON nor the choice of the best epoch knows what to do with it
             why = "lower the lr" if name == "val_loss" else "let the metric give a finite number in every epoch"

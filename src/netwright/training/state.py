@@ -10,25 +10,26 @@ from torch import Tensor, nn
 from netwright.models.fitting import Fit
 from netwright.runs.history import Record
 
-COUNT_VALUES = 2**16  # right answers are counted when so many outputs have come together: 256 KiB of them
+COUNT_VALUES = 2**16  # batches are counted when so many outputs have come together: 256 KiB of them
 
 
 class Sums:
-    """Exact sums over the samples of an epoch so far.
+    """Exact sums over the samples of an epoch so far: the loss, and what the task counts (`Task.count`).
 
     Batches are noted as they come and added up some at a time: counting right answers takes 15 µs a batch of 64 and
     3 when 100 batches are counted at once, and on a GPU reading a loss makes the host wait. Losses are
     added one after another in fp64 whenever that happens, so the sums do not depend on when."""
 
-    def __init__(self, num_correct: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self._num_correct = num_correct
+    def __init__(self, count: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self._count = count
         self.reset()
 
     def reset(self) -> None:
         """Begin again with nothing."""
         self.samples = 0
         self._loss = self._weight = 0.0
-        self._correct: Tensor | int = 0
+        self._counts_before: list[float] = []  # in the sitting that was resumed
+        self._counts: Tensor | None = None
         self._losses: list[tuple[Tensor | float, Tensor | int]] = []
         self._answers: list[tuple[Tensor, Tensor]] = []
         self._num_values = 0
@@ -40,7 +41,7 @@ class Sums:
         self.samples += targets.shape[0]
         self._num_values += outputs.numel()
         if self._num_values >= COUNT_VALUES:
-            self._count()
+            self._count_answers()
 
     @property
     def loss(self) -> float:
@@ -59,14 +60,12 @@ class Sums:
         return self.loss / self._weight
 
     @property
-    def correct(self) -> int:
-        """How many answers were right."""
-        self._count()
-        return int(self._correct)
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.samples
+    def counts(self) -> list[float]:
+        """The sums (M,) of what the task counts; none before the first batch."""
+        self._count_answers()
+        counts: list[float] = [] if self._counts is None else self._counts.reshape(-1).tolist()
+        before = self._counts_before or [0] * len(counts)
+        return [sum(pair) for pair in zip(before, counts, strict=True)] if counts else before
 
     def _add_losses(self) -> None:
         losses, self._losses = self._losses, []
@@ -74,22 +73,24 @@ class Sums:
             self._loss += loss * weight
             self._weight += weight
 
-    def _count(self) -> None:
+    def _count_answers(self) -> None:
         if not self._answers:
             return
         outputs, targets = (torch.cat(column) for column in zip(*self._answers, strict=True))
-        self._correct = self._correct + self._num_correct(outputs, targets)
+        counts = self._count(outputs, targets)
+        self._counts = counts if self._counts is None else self._counts + counts
         self._answers, self._num_values = [], 0
 
-    def to_mapping(self) -> dict[str, float]:
+    def to_mapping(self) -> dict[str, Any]:
         """Return the sums as numbers; JSON keeps every bit of an fp64."""
-        return {"loss": self.loss, "weight": self._weight, "correct": self.correct, "samples": self.samples}
+        return {"loss": self.loss, "weight": self._weight, "counts": self.counts, "samples": self.samples}
 
     def restore(self, mapping: Mapping[str, Any]) -> None:
         """Set the sums to what `to_mapping` gave."""
         self.reset()
         self._loss, self._weight = mapping["loss"], mapping["weight"]
-        self._correct, self.samples = int(mapping["correct"]), int(mapping["samples"])
+        self.samples = int(mapping["samples"])
+        self._counts_before = list(mapping["counts"])
 
 
 def _numbers(values: Sequence[Tensor | float]) -> list[float]:

@@ -17,12 +17,13 @@ class Refusal(BaseModel):
 
 
 class PredictedImage(BaseModel):
-    """One image's label with all probabilities, or why there is none."""
+    """One image's label with all probabilities (or its number, `value`), or why there is none."""
 
     source: str
     label: str | None = None
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    value: float | None = None
     error: Problem | None = None
 
 

@@ -36,7 +36,7 @@ def announce(
     height, width = prepared.transform.image_size
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in prepared.rows.items())
     colour = "gray" if prepared.transform.channels == 1 else "RGB"
-    console.say(f"data     {labelled.name}: {counts}; {height} × {width} {colour}, {len(labelled.class_names)} classes")
+    console.say(f"data     {labelled.name}: {counts}; {height} × {width} {colour}, {_targets_of(prepared)}")
     for notice in labelled.notices:
         console.say(f"         {notice}")
     say_leaks(console, prepared.leaks)
@@ -58,6 +58,15 @@ def announce(
         f", goes on in epoch {state.progress.epoch}" if state.progress.step and not state.progress.finished else ""
     )
     console.say(f"run      {folder.path}{going_on}")
+
+
+def _targets_of(prepared: PreparedData) -> str:
+    """Say what is to be learnt: "10 classes", "a number, 3 to 117 in train"."""
+    labelled = prepared.labelled
+    if labelled.class_names:
+        return f"{len(labelled.class_names)} classes"
+    numbers = labelled.targets[prepared.rows["train"]]
+    return f"a number, {numbers.min():.4g} to {numbers.max():.4g} in train"
 
 
 def say_leaks(console: Console, leaks: Mapping[str, Any]) -> None:

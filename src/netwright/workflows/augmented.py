@@ -39,12 +39,12 @@ def augmented_views(recipe: Recipe, prepared: PreparedData) -> tuple[list[Array]
     some = msgspec.structs.replace(recipe.training, batch_size=len(rows), sampling="natural")
     few = dataclasses.replace(prepared, rows={"train": rows})
     batches = train_batches(recipe.replace(training=some), few, torch.device("cpu"))
-    names = prepared.labelled.class_names
+    labelled, names = prepared.labelled, prepared.labelled.class_names
     plain = few.store.views(torch.from_numpy(rows), few.transform)
     if plain.dtype != torch.uint8:
         plain = few.transform.unit(plain).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     pictures = [[picture] for picture in plain.numpy()]
-    labels = [[names[target]] for target in prepared.labelled.targets[rows]]
+    labels = [[labelled.label(row)] for row in rows]
     for epoch in range(1, NUM_VIEWS + 1):
         batch = batches.batch(epoch, 0)
         seen = displayed(batch.images, few)
@@ -58,7 +58,7 @@ def augmented_views(recipe: Recipe, prepared: PreparedData) -> tuple[list[Array]
 def chosen_rows(prepared: PreparedData, count: int) -> Array:
     """Return up to `count` rows of train: the first ones of as many classes as there are, in the classes' order."""
     rows = prepared.rows["train"]
-    targets = prepared.labelled.targets[rows]
+    targets = prepared.labelled.strata[rows]
     classes = np.unique(targets)
     if len(classes) > count:
         classes = classes[np.linspace(0, len(classes) - 1, count).round().astype(int)]

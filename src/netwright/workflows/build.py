@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from netwright.config.datasets import NAMED_SETS
 from netwright.config.fast import with_fast_preset
 from netwright.config.models import CustomModel
-from netwright.config.recipe import Recipe
+from netwright.config.recipe import Recipe, with_task
 from netwright.data.augment import build_augmentation, build_mixer
 from netwright.data.augment.resolution import resized
 from netwright.data.batches import Batches
@@ -23,7 +23,7 @@ from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, split_rows
 from netwright.deployment.predictor import own_copy
-from netwright.errors import RecipeError, did_you_mean, listed
+from netwright.errors import DataError, RecipeError, did_you_mean, listed
 from netwright.models import build_model
 from netwright.models.build import Sizes, build_pretrained
 from netwright.models.fitting import Fit
@@ -32,7 +32,8 @@ from netwright.models.whitening import whiten, whitening_of
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
-from netwright.tasks.classification import Classification, build_batch_loss
+from netwright.tasks.registry import TASKS
+from netwright.tasks.task import Task, TrainTargets
 from netwright.training.fine_tuning import build_staged_optimizer, freeze_for_good
 from netwright.training.optimizer import choose_kernel
 from netwright.training.plan import Plan
@@ -61,6 +62,7 @@ def open_prepared(
         labelled = open_same(recipe, own, known_files)
     else:
         labelled = open_data(recipe.data, own.data)
+    recipe = with_task(recipe, labelled.task)  # before anything is decoded: what makes no sense is refused
     if known_leaks is None:
         published = own.data is None and recipe.data.source in NAMED_SETS
         gated = pass_gate(labelled, recipe.split, recipe.data, published=published, refuse=refuse)
@@ -81,6 +83,7 @@ def open_same(recipe: Recipe, own: Own, kept: Mapping[str, Any], what: str = "th
 
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     """Write out what the recipe left open and the data and the machine decided."""
+    recipe = with_task(recipe, prepared.labelled.task)
     data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
@@ -100,13 +103,31 @@ def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
     return torch.bincount(targets, minlength=len(prepared.labelled.class_names))
 
 
+def train_targets(prepared: PreparedData) -> TrainTargets:
+    """Return what a task and its criterion are told of train's targets."""
+    names = prepared.labelled.class_names
+    if names:
+        return TrainTargets(names, count_classes(prepared, "train"))
+    numbers = prepared.labelled.targets[prepared.rows["train"]]
+    std = float(numbers.std())
+    if not std:
+        raise DataError(f"train has one number only, {numbers[0]:g}; there is nothing to learn")
+    return TrainTargets(mean=float(numbers.mean()), std=std)
+
+
+def build_task(recipe: Recipe, prepared: PreparedData) -> Task:
+    """Return the task that the data and the criterion make. Raises RecipeError when they do not go together."""
+    return TASKS[prepared.labelled.task].build(recipe.criterion, train_targets(prepared))
+
+
 def build_plan(
-    folder: RunFolder | None, recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own
+    folder: RunFolder | None, recipe: Recipe, prepared: PreparedData, task: Task, machine: Machine, own: Own
 ) -> Plan:
     """Put together all that stays the same while the run trains; without a folder nothing of it is kept."""
     train = train_batches(recipe, prepared, machine.device)
     val = eval_batches(prepared, "val", recipe, machine) if "val" in prepared.rows else None
-    batch_loss = build_batch_loss(recipe.criterion, count_classes(prepared, "train"), machine.device, own.criterion)
+    make_loss = TASKS[task.name].batch_loss
+    batch_loss = make_loss(recipe.criterion, train_targets(prepared), machine.device, own.criterion)
     return Plan(recipe, machine, task, batch_loss, train, val, own.metrics, folder)
 
 
@@ -141,7 +162,7 @@ def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Ma
 
 
 def build_network(
-    recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, pretrained: Pretrained | None
+    recipe: Recipe, prepared: PreparedData, task: Task, machine: Machine, pretrained: Pretrained | None
 ) -> tuple[nn.Module, Fit | None]:
     """Build the recipe's network with its first weights, a pure function of the seed and of what they begin with."""
     if isinstance(recipe.model, CustomModel):
@@ -162,7 +183,7 @@ def build_network(
 def build_state(
     recipe: Recipe,
     prepared: PreparedData,
-    task: Classification,
+    task: Task,
     machine: Machine,
     own: Own,
     pretrained: Pretrained | None = None,
@@ -185,7 +206,7 @@ def build_state(
         assert kernel != "auto"  # written out by `resolve`
         bf16 = machine.precision == "bf16"
         optimizer = build_staged_optimizer(recipe.optimizer, model, kernel=kernel, bf16=bf16)
-    return TrainingState(model, optimizer, Sums(task.num_correct), fit=fit)
+    return TrainingState(model, optimizer, Sums(task.count), fit=fit)
 
 
 def _whiten(model: nn.Module, prepared: PreparedData, machine: Machine) -> None:
@@ -199,7 +220,7 @@ def _whiten(model: nn.Module, prepared: PreparedData, machine: Machine) -> None:
     whiten(layer, (batch.images for batch in batches.epoch(0)))
 
 
-def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:
+def check_own(plan: Plan, state: TrainingState, task: Task) -> None:
     """Try the user's own network and criterion on two images, before the first step and not after the last.
 
     Raises RecipeError when the outputs are not (B, num_outputs) or the loss is not one number."""
@@ -211,8 +232,8 @@ def check_own(plan: Plan, state: TrainingState, task: Classification) -> None:
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         if shape != (len(images), task.num_outputs):
             raise RecipeError(
-                f"the network gives {shape} for {tuple(images.shape)}; expected {(len(images), task.num_outputs)}, one "
-                "number a class: change its last layer"
+                f"the network gives {shape} for {tuple(images.shape)}; expected {(len(images), task.num_outputs)}, "
+                f"{'one number a class' if task.class_names else 'one number'}: change its last layer"
             )
         loss = plan.batch_loss(outputs, targets)[0]
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
@@ -245,9 +266,10 @@ def check_resolutions(recipe: Recipe, prepared: PreparedData, state: TrainingSta
 
 def check_monitor(recipe: Recipe, plan: Plan) -> None:
     """Raise RecipeError when the history will not have the number to watch."""
-    known = ["train_loss", "train_accuracy"]
+    numbers = ["loss", *plan.task.recorded]
+    known = [f"train_{name}" for name in numbers]
     if plan.val is not None:
-        known += ["val_loss", "val_accuracy", *(f"val_{name}" for name in plan.metrics)]
+        known += [*(f"val_{name}" for name in numbers), *(f"val_{name}" for name in plan.metrics)]
     monitor = recipe.training.monitor
     if monitor not in known and not (plan.val is None and monitor == "val_loss" and recipe.training.patience is None):
         raise RecipeError(

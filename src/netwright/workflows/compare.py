@@ -40,6 +40,8 @@ def compare_runs(one: str | Path, other: str | Path, *, split: str | None = None
 def _compare(folders: list[RunFolder], split: str) -> dict[str, Any]:
     first, second = (_outputs(folder, split) for folder in folders)
     names = [str(folder.path) for folder in folders]
+    if first.answers.ndim == 1 or second.answers.ndim == 1:
+        raise InputError("image by image only classifiers are compared yet, and these give numbers")
     if first.about["fingerprint"] != second.about["fingerprint"]:
         common = _num_common(first, second)
         raise InputError(
@@ -51,7 +53,7 @@ def _compare(folders: list[RunFolder], split: str) -> dict[str, Any]:
     right, losses = [], []
     for outputs, place in zip((first, second), places, strict=True):
         right.append((outputs.predictions == outputs.targets)[place])
-        scores = outputs.log_probabilities[np.arange(len(place)), outputs.targets].astype(np.float64)
+        scores = outputs.answers[np.arange(len(place)), outputs.targets].astype(np.float64)
         losses.append(-np.maximum(scores, ALMOST_IMPOSSIBLE)[place])
     return compare_answers((right[0], right[1]), (losses[0], losses[1]))
 

@@ -10,6 +10,8 @@ from tqdm import tqdm
 from netwright.workflows.duration import duration
 from netwright.workflows.printable import printable
 
+_COLUMNS = {"accuracy": ("acc", ".2%"), "mae": ("mae", ".4g")}  # of the first number that a task records
+
 
 class Console:
     """Prints what a person watching wants to see; `quiet` prints nothing but notices that change the result.
@@ -56,21 +58,23 @@ class Console:
 
     def epoch(self, record: dict[str, Any], epochs: int, best: bool) -> None:
         """Print the epoch's line: the numbers that decide first."""
+        name = next(key for key in record if key.startswith("train_") and key != "train_loss").removeprefix("train_")
+        short, form = _COLUMNS[name]
         if not self._header:
             self._header = True
             self.say(
-                f"{'epoch':>9}  {'val acc':>8}  {'val loss':>8}  {'train acc':>9}  {'train loss':>10}"
+                f"{'epoch':>9}  {'val ' + short:>8}  {'val loss':>8}  {'train ' + short:>9}  {'train loss':>10}"
                 f"  {'penalty' if 'penalty' in record else 'lr':>8}  {'time':>7}"
             )
         val = (
-            f"{record['val_accuracy']:8.2%}  {record['val_loss']:8.4f}"
+            f"{record[f'val_{name}']:8{form}}  {record['val_loss']:8.4f}"
             if "val_loss" in record
             else f"{'–':>8}  {'–':>8}"
         )
         seconds = record["train_seconds"] + record.get("val_seconds", 0)
         count = f"{record['epoch']}/{epochs}"
         self.say(
-            f"{count:>9}  {val}  {record['train_accuracy']:9.2%}  {record['train_loss']:10.4f}  "
+            f"{count:>9}  {val}  {record[f'train_{name}']:9{form}}  {record['train_loss']:10.4f}  "
             f"{record.get('penalty', record.get('lr')):8.2g}  "
             f"{duration(seconds):>7}{'  best' if best else ''}"
         )

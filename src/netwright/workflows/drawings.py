@@ -7,28 +7,22 @@ import torch
 
 from netwright.data.prepare import PreparedData
 from netwright.runs.folder import RunFolder
+from netwright.tasks.task import Task
+from netwright.workflows.judging import JUDGINGS
 
 MOST_DRAWN = 24
 
 
-def draw_judged(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData) -> str:
-    """Draw what was found on a split into the run's plots; return the confusion matrix's path."""
-    # matplotlib takes 0.4 s to load, and is not needed before the first step of a training
-    from netwright.report.confusion import plot_confusion
-    from netwright.report.reliability import plot_reliability
-
+def draw_judged(folder: RunFolder, split: str, metrics: dict[str, Any], prepared: PreparedData, task: Task) -> str:
+    """Draw what was found on a split into the run's plots; return the path of the task's own plot."""
     folder.plots.mkdir(exist_ok=True)
-    plot = folder.plots / f"confusion-{split}.png"
-    title = f"{folder.path.name}: {split}"
-    plot_confusion(metrics["confusion_matrix"], prepared.labelled.class_names, plot, title=title)
-    reliability = folder.plots / f"reliability-{split}.png"
-    title = f"{folder.path.name}: how sure, how right; {split}"
-    plot_reliability(metrics["calibration"], reliability, title=title)
+    plot = JUDGINGS[task.name].draw(folder, split, metrics, task, f"{folder.path.name}: {split}")
     if "shifts" in metrics:
         from netwright.report.shifts import plot_shifts
 
         plot_shifts(metrics["shifts"], folder.plots / f"shifts-{split}.png", title=f"{folder.path.name}: {split}")
-    draw_suspects(folder, split, metrics["suspects"]["images"], prepared)
+    if "suspects" in metrics:
+        draw_suspects(folder, split, metrics["suspects"]["images"], prepared)
     return str(plot)
 
 

@@ -279,7 +279,7 @@ def _log_probabilities(predictor: Predictor, images: Array) -> torch.Tensor:
             transform = msgspec.structs.replace(transform, value_range=(0.0, 255.0))
     if transform.whole or images.shape[1:] != (*transform.store_size, transform.channels):
         images = np.stack([transform.view(transform.decode(image)) for image in images])
-    return predictor.log_probabilities(transform.finish(torch.tensor(images)))
+    return predictor.answers(transform.finish(torch.tensor(images)))
 
 
 def _machine_of(run: Run) -> Machine:

@@ -10,7 +10,6 @@ from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import InputError
-from netwright.evaluation.optimism import expected_optimism
 from netwright.evaluation.outputs import Outputs
 from netwright.evaluation.shifts import accuracy_under_shifts
 from netwright.files.hashing import sha256_file
@@ -21,7 +20,7 @@ from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.build import eval_batches
 from netwright.workflows.drawings import draw_judged
 from netwright.workflows.evaluate_bundle import evaluate_bundle
-from netwright.workflows.judging import judge, keep_outputs
+from netwright.workflows.judging import JUDGINGS, Judging, judge, keep_outputs
 from netwright.workflows.own import Own
 from netwright.workflows.predict import locate
 from netwright.workflows.reopen import open_neighbours, open_other_data, open_own_split
@@ -75,13 +74,19 @@ def evaluate_run(
             folder, own, recipe, prepared, predictor, rows_of, fitted_here=split == "val", train=train
         )
         if shifts:
+            if not predictor.bundle.task.class_names:
+                raise InputError(
+                    "--shifts counts the answers that change, and this network gives numbers; leave it out"
+                )
             batches = eval_batches(prepared, rows_of, recipe, machine)
             metrics["shifts"] = measure_shifts(predictor, batches)
         result = {"run": str(folder.path), "split": split, "epoch": predictor.bundle.epoch, "metrics": metrics}
         if split == "other":
             return result
         if split == "test":  # first of all: a number that is seen is a look
-            metrics["looks"] = _record(folder, prepared.split_fingerprints["test"], metrics, series)
+            metrics["looks"] = _record(
+                folder, prepared.split_fingerprints["test"], metrics, series, JUDGINGS[predictor.bundle.task.name]
+            )
             result["looks"] = metrics["looks"]["number"]
         metrics |= {"leaks_allowed": allowed} if (allowed := prepared.leaks.get("allowed")) else {}
         result |= _keep(folder, own, split, metrics, prepared, outputs, predictor)
@@ -90,25 +95,24 @@ def evaluate_run(
 
 def measure_shifts(predictor: Predictor, batches: Batches) -> dict[str, Any]:
     """Return the accuracy on moved images."""
-    return accuracy_under_shifts(
-        lambda images: predictor.log_probabilities(images).argmax(dim=1), lambda: batches.epoch(0)
-    )
+    return accuracy_under_shifts(lambda images: predictor.answers(images).argmax(dim=1), lambda: batches.epoch(0))
 
 
-def _record(folder: RunFolder, fingerprint: str, metrics: dict[str, Any], series: str | None) -> dict[str, Any]:
+def _record(
+    folder: RunFolder, fingerprint: str, metrics: dict[str, Any], series: str | None, judging: Judging
+) -> dict[str, Any]:
     """Write the look into the ledgers; return how many there were and what that does to the number."""
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
     found = record_look(
         folder.path,
         fingerprint,
-        accuracy=metrics["accuracy"],
+        numbers={judging.headline: metrics[judging.headline]},
         recipe=sha256_file(folder.recipe),
         weights=sha256_file(folder.weights),
         series=series,
         remembered=0 if series else known.get("test", {}).get("looks", {}).get("number", 0),
     )
-    optimism = expected_optimism(metrics["accuracy"], metrics["num_samples"], found.networks)
-    return {**dataclasses.asdict(found), "optimism": optimism}
+    return {**dataclasses.asdict(found), "optimism": judging.optimism(metrics, found.networks)}
 
 
 def _split_of_other(folder: RunFolder, prepared: PreparedData) -> str:
@@ -141,9 +145,10 @@ def _keep(
     known = read_json(folder.metrics) if folder.metrics.exists() else {}
     if split == "val" and "baselines" in known.get("val", {}):
         metrics["baselines"] = known["val"]["baselines"]  # with the neighbours, which need train's pixels
-    keep_outputs(folder, split, outputs, prepared, predictor.bundle.epoch)
+    task = predictor.bundle.task
+    keep_outputs(folder, split, outputs, prepared, predictor.bundle.epoch, task)
     write_sealed(folder.metrics, known | {split: metrics})
-    paths = {"plot": draw_judged(folder, split, metrics, prepared)}
+    paths = {"plot": draw_judged(folder, split, metrics, prepared, task)}
     if folder.report.exists():
         paths["report"] = str(report_with(folder, own, predictor, prepared.labelled))
     return paths

@@ -56,13 +56,15 @@ def explain_pixels(
     from netwright.report.grad_cam import Explained  # loads matplotlib: 0.4 s
 
     names = predictor.bundle.task.class_names
+    if not names:
+        raise InputError("Grad-CAM shows what speaks for a class, and this network gives numbers")
     chosen = None if label is None else class_number(label, names)
     pictures = as_pictures(predictor, pixels)
     made: list[Explained] = []
     for start in range(0, len(pixels), BATCH_SIZE):
         images = network_images(predictor, pixels[start : start + BATCH_SIZE])
         layer = layer or last_spatial_layer(predictor.network, images[:1])
-        probabilities = predictor.probabilities(images)
+        probabilities = predictor.rows(images)
         predicted = probabilities.argmax(axis=1)
         classes = predicted if chosen is None else np.full(len(predicted), chosen)
         found = grad_cam(predictor.network, images, classes=torch.from_numpy(classes), layer=layer)
@@ -98,7 +100,7 @@ def explain_mistakes(folder: RunFolder, own: Own, *, most: int = 6) -> Explanati
 def surest_mistakes(outputs: StoredOutputs, most: int) -> Rows:
     """Return the rows of the wrong answers that the network was most sure of, the surest first."""
     wrong = np.flatnonzero(outputs.predictions != outputs.targets)
-    sureness = outputs.log_probabilities[wrong].max(axis=1, initial=-np.inf)
+    sureness = outputs.answers[wrong].max(axis=1, initial=-np.inf)
     rows: Rows = outputs.rows[wrong[np.argsort(-sureness, kind="stable")[:most]]]
     return rows
 

@@ -13,7 +13,8 @@ from netwright.deployment.bundle import bundle_members, load_bundle, load_golden
 from netwright.deployment.exported import module_engine, onnx_engine, torch_engine
 from netwright.deployment.formats import onnx_bytes, torch_bytes, trace
 from netwright.deployment.golden import BLENDED, NUM_GOLDEN, Golden, golden_outputs
-from netwright.deployment.parity import Answers, Array, Engine, Judge
+from netwright.deployment.parity import Answers, Array, Engine, Judge, in_columns
+from netwright.deployment.prediction import ANSWERING
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.deployment.quantize import CALIBRATION_IMAGES, quantized
 from netwright.deployment.whole import build_whole, example_images
@@ -22,7 +23,6 @@ from netwright.evaluation.compare import paired_difference
 from netwright.files.atomic import write_atomic
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import applied, choose_machine
-from netwright.tasks.temperature import tempered
 from netwright.workflows.golden import make_golden
 from netwright.workflows.own import Own
 from netwright.workflows.predict import locate
@@ -120,8 +120,8 @@ class _Given:
         task, temperature = self.predictor.bundle.task, self.predictor.bundle.temperature
 
         def read(logits: Array) -> Array:
-            scores = task.log_probabilities(torch.from_numpy(np.asarray(logits, dtype=np.float32)))
-            return np.exp(tempered(scores.numpy(), temperature))
+            scores = task.answers(torch.from_numpy(np.asarray(logits, dtype=np.float32)))
+            return in_columns(ANSWERING[task.name].rows(scores, temperature))
 
         return Judge(task.class_names, read, who)
 
@@ -182,6 +182,8 @@ def _check_kept(given: _Given, expected: Array) -> None:
 
 def _int8(given: _Given) -> tuple[bytes, dict[str, Any]]:
     """Make a quantised ONNX file; say what it costs on val in place of a proof."""
+    if not given.predictor.bundle.task.class_names:
+        raise InputError("--int8 says what it costs in accuracy, and this network gives numbers; leave it out")
     train, val = given.split("train", CALIBRATION_IMAGES), given.split("val", MOST_JUDGED)
     if train.images is None or val.images is None:
         raise InputError(

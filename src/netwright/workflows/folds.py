@@ -153,7 +153,7 @@ def _answer(fold: RunFolder, recipe: Recipe, own: Own, labelled: LabelledData, h
         predictor = load_predictor(fold.finished_bundle(), machine, model=own.model, transform=own.transform)
         prepared: PreparedData = prepare_like(labelled, {"held": held}, predictor.transform, own.transform)
         batches = eval_batches(prepared, "held", recipe, machine)
-        parts = [predictor.log_probabilities(batch.images).numpy() for batch in batches.epoch(0)]
+        parts = [predictor.answers(batch.images).numpy() for batch in batches.epoch(0)]
     scores = np.concatenate(parts)
     about = {
         "temperature": predictor.bundle.temperature,
@@ -162,7 +162,7 @@ def _answer(fold: RunFolder, recipe: Recipe, own: Own, labelled: LabelledData, h
         "class_names": list(labelled.class_names),
     }
     stored = StoredOutputs(
-        log_probabilities=scores,
+        answers=scores,
         predictions=scores.argmax(axis=1),
         targets=labelled.targets[held],
         rows=held,

@@ -66,7 +66,10 @@ def layers_of(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any] 
 
 
 def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val: StoredOutputs | None) -> list[Sheet]:
-    rows = np.empty(0, np.int64) if labelled is None or val is None else surest_mistakes(val, MOST_MISTAKES)
+    classes = predictor.bundle.task.class_names
+    rows = (
+        np.empty(0, np.int64) if labelled is None or val is None or not classes else surest_mistakes(val, MOST_MISTAKES)
+    )
     if labelled is None or not len(rows):
         return []
     prepared = prepare_like(labelled, {"val": rows}, predictor.transform, own.transform)

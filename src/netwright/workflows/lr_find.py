@@ -7,10 +7,9 @@ from typing import Any
 from netwright.config.recipe import Recipe
 from netwright.errors import RecipeError, WorkFailed
 from netwright.runtime.machine import applied, choose_machine
-from netwright.tasks.classification import build_task
 from netwright.training.lr_range import FEWEST_STEPS, RangeTest, run_range_test, suggest
 from netwright.workflows.api import plan_training
-from netwright.workflows.build import build_plan, build_state, check_own, open_prepared, resolve
+from netwright.workflows.build import build_plan, build_state, build_task, check_own, open_prepared, resolve
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.pretrained import open_pretrained, with_pretrained
@@ -92,7 +91,7 @@ def _tested(
         recipe = with_pretrained(recipe, pretrained)
         prepared = open_prepared(recipe, own, say)
         recipe = resolve(recipe, prepared, machine)
-        task = build_task(recipe.criterion, prepared.labelled.class_names)
+        task = build_task(recipe, prepared)
         plan = build_plan(None, recipe, prepared, task, machine, own)
         state = build_state(recipe, prepared, task, machine, own, pretrained)
         if own.model is not None or own.criterion is not None:

@@ -14,7 +14,7 @@ from netwright.runs.checkpoints import NAMES
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine
 from netwright.runtime.memory import available_bytes
-from netwright.tasks.classification import Classification
+from netwright.tasks.task import Task
 from netwright.training.memory import StepMemory, estimate_memory, optimizer_share
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
@@ -26,7 +26,7 @@ MOST_OF_FREE = 0.8  # of what is free that `--batch-size auto` plans with: an es
 
 
 def in_batches_that_fit(
-    recipe: Recipe, prepared: PreparedData, task: Classification, machine: Machine, own: Own, console: Console
+    recipe: Recipe, prepared: PreparedData, task: Task, machine: Machine, own: Own, console: Console
 ) -> Recipe:
     """Halve the batch size until a step fits where the recipe says so (`--batch-size auto`), with as many more
     accumulation steps: an update is still of the same images. The recipe that comes back has the choice."""

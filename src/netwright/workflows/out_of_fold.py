@@ -19,7 +19,7 @@ from netwright.runs.outputs import StoredOutputs
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.tasks.temperature import tempered
 from netwright.workflows.drawings import MOST_DRAWN, draw_suspects
-from netwright.workflows.judging import MOST_SUSPECTS, named_suspects
+from netwright.workflows.judging_classes import MOST_SUSPECTS, named_suspects
 from netwright.workflows.own import Own
 from netwright.workflows.report import report_with
 
@@ -30,9 +30,7 @@ def judge_folds(
     """Write accuracy and suspects of all folds into the run's metrics, all suspects as CSV, the first as a picture.
 
     Each fold's probabilities are under its own temperature. `num_apart` images could not be judged."""
-    probabilities = np.concatenate(
-        [np.exp(tempered(each.log_probabilities, each.about["temperature"])) for each in answers]
-    )
+    probabilities = np.concatenate([np.exp(tempered(each.answers, each.about["temperature"])) for each in answers])
     rows = np.concatenate([each.rows for each in answers])
     order = np.argsort(rows)
     probabilities, rows = probabilities[order], rows[order]

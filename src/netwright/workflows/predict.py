@@ -12,7 +12,8 @@ from netwright.config.sections import Runtime
 from netwright.data.image_paths import image_files, image_paths
 from netwright.deployment.answer_tables import csv_text
 from netwright.deployment.archive import is_bundle
-from netwright.deployment.predictor import Prediction, Predictor, load_predictor
+from netwright.deployment.prediction import Answer
+from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.deployment.stream import predict_array, predict_stream
 from netwright.errors import DataError, WeightsError
 from netwright.runs.folder import RunFolder, find_run
@@ -48,6 +49,8 @@ def predict_files(
 
 def csv_lines(predictions: Sequence[dict[str, Any]], top: int | None) -> Iterator[str]:
     """Yield predictions as the lines of a CSV, a column a class in the order of their names, numbers as numbers."""
+    if any("value" in each for each in predictions):
+        return csv_text(predictions, None, top)
     names = {name for each in predictions for name in each.get("probabilities", ())}
     return csv_text(predictions, sorted(names, key=_by_number), top)
 
@@ -82,7 +85,7 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
 
 def _answers(
     predictor: Predictor, sources: Sequence[Any], names: Sequence[str], batch_size: int | None = None
-) -> list[Prediction]:
+) -> list[Answer]:
     pairs = zip(sources, names, strict=True)
     return [answer for some in predict_stream(predictor, pairs, batch_size) for answer in some]
 
@@ -109,7 +112,7 @@ def locate(run: str | Path) -> tuple[Path, RunFolder | None]:
     return folder.finished_bundle(), folder
 
 
-def as_json(answers: Sequence[Prediction], top: int | None, calibrated: bool) -> dict[str, Any]:
+def as_json(answers: Sequence[Answer], top: int | None, calibrated: bool) -> dict[str, Any]:
     """Return the contract's JSON object; `calibrated` says whether the probabilities went through a temperature."""
     return {"predictions": [answer.to_mapping(top) for answer in answers], "calibrated": calibrated}
 
@@ -132,9 +135,7 @@ def is_path_list(images: Any) -> bool:
     return isinstance(images, (str, Path)) or (many and all(isinstance(item, (str, Path)) for item in images))
 
 
-def _plot(
-    predictor: Predictor, sources: Sequence[Any], answers: Sequence[Prediction], top: int | None, path: Path
-) -> None:
+def _plot(predictor: Predictor, sources: Sequence[Any], answers: Sequence[Answer], top: int | None, path: Path) -> None:
     """Draw the first readable images as the network sees them, before normalisation."""
     from netwright.report.predictions import plot_predictions  # loads matplotlib: 0.4 s
 

@@ -50,8 +50,8 @@ def predict_into(
     if first is None:
         raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor, stop_switch() as switch:
-        classes = predictor.bundle.task.class_names
-        top = top or (FEW if len(classes) > MOST_COLUMNS else None)
+        classes = predictor.bundle.task.class_names or None
+        top = top or (FEW if classes and len(classes) > MOST_COLUMNS else None)
         with Journal(out, {"network": predictor.fingerprint(), "top": top}) as journal:
             remaining = journal.remaining(chain([first], sources))
             known = journal.num_done
@@ -92,7 +92,7 @@ def _predict(
                 )
 
 
-def _finish(journal: Journal, out: Path, classes: Sequence[str], top: int | None) -> int:
+def _finish(journal: Journal, out: Path, classes: Sequence[str] | None, top: int | None) -> int:
     """Write the answers into their file and remove the journal; return how many are errors."""
     num_errors = 0
 

@@ -73,8 +73,10 @@ def open_other_data(
         section = msgspec.structs.replace(section, **dict.fromkeys(TABLE_FIELDS))
     elif data_root is None:  # another table's paths begin at its own folder
         section = msgspec.structs.replace(section, root=None)
-    labelled = as_classes(
-        open_data(section, None if named else data, training=False), predictor.bundle.task.class_names
-    )
+    task = predictor.bundle.task
+    labelled = open_data(section, None if named else data, training=False)
+    if labelled.task != task.name:
+        raise DataError(f"{labelled.name} is for {labelled.task}, and the network was trained for {task.name}")
+    labelled = as_classes(labelled, task.class_names)
     rows = labelled.given["test"] if "test" in labelled.given else np.concatenate(list(labelled.given.values()))
     return prepare_like(labelled, {"test": rows}, predictor.transform, own.transform)

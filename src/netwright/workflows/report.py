@@ -12,6 +12,7 @@ from netwright.data.prepare import PreparedData, prepare_like
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import InputError, NetwrightError
 from netwright.files.atomic import explained, write_atomic
+from netwright.report.numbers_shown import numbers_shown
 from netwright.report.page import Extras, Panel, Picture, notable, render
 from netwright.report.records import Records, read_records
 from netwright.runs.folder import RunFolder, find_run
@@ -111,11 +112,12 @@ def _pictures(labelled: LabelledData, own: Own, records: Records, predictor: Pre
 
 def _wanted(records: Records) -> dict[str, list[int]]:
     """Return the rows of each judged split whose images the report shows."""
-    answers = notable(records)
+    answers, numbers = notable(records), numbers_shown(records)
     found = {}
     for split in records.judged:
         suspects = records.metrics[split].get("suspects") or {}
         rows = {int(each["row"]) for each in suspects.get("images", [])[:MOST_SUSPECTS]}
+        rows |= {one["row"] for one in numbers[split]["worst"]} if split in numbers else set()
         found[split] = sorted(rows | set(answers[split].rows if split in answers else ()))
     in_folds = (records.metrics.get("folds") or {}).get("suspects") or {}
     rows = {int(each["row"]) for each in in_folds.get("images", [])[:MOST_SUSPECTS]}

@@ -8,20 +8,17 @@ from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.bundle import Bundle, save_bundle
-from netwright.evaluation.baselines import baselines
-from netwright.evaluation.calibration import fit_temperature
-from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.outputs import run_network
 from netwright.files.sealed import write_sealed
 from netwright.models.fitting import with_versions
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import best_record
-from netwright.tasks.classification import Classification
+from netwright.tasks.task import Task
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
-from netwright.workflows.build import count_classes, eval_batches
+from netwright.workflows.build import eval_batches, train_targets
 from netwright.workflows.golden import golden_kind, make_golden
-from netwright.workflows.judging import keep_outputs, measure, suspect_images
+from netwright.workflows.judging import JUDGINGS, keep_outputs
 from netwright.workflows.own import Own
 
 
@@ -31,7 +28,7 @@ def write_results(
     prepared: PreparedData,
     state: TrainingState,
     network: nn.Module,
-    task: Classification,
+    task: Task,
     own: Own,
     plots: bool,
 ) -> None:
@@ -42,6 +39,7 @@ def write_results(
     weights = dict(network.state_dict())
     metrics: dict[str, Any] = {}
     temperature, outputs = None, None
+    judging = JUDGINGS[task.name]
     if plan.val is not None:
         network.eval()
         views = prepared.transform.views
@@ -51,12 +49,11 @@ def write_results(
         elif state.model is not network:
             batches = eval_batches(prepared, "val", plan.recipe, plan.machine)
         outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
-        temperature = fit_temperature(outputs.log_probabilities.numpy(), outputs.targets.numpy())
-        counts = count_classes(prepared, "train")
-        criterion = plan.recipe.criterion
-        metrics["val"] = measure(outputs, task, criterion, counts, temperature=temperature, fitted_here=True)
-        metrics["val"]["baselines"] = baselines(prepared, "val", counts)
-        metrics["val"]["suspects"] = suspect_images(outputs, prepared, temperature)
+        temperature, targets = judging.fit(outputs), train_targets(prepared)
+        metrics["val"] = judging.measure(
+            outputs, task, plan.recipe.criterion, targets, temperature=temperature, fitted_here=True
+        )
+        metrics["val"] |= judging.beside(outputs, prepared, "val", targets, temperature=temperature)
         metrics["val"]["views"] = NUM_VIEWS[views]
     bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
     golden = make_golden(golden_kind(plan.recipe, own), prepared, network)
@@ -66,7 +63,7 @@ def write_results(
         known = read_json(folder.metrics)  # what was said of the same weights and recipe stays true
         metrics |= {key: known[key] for key in ("test", "folds") if key in known}
     if outputs is not None:
-        keep_outputs(folder, "val", outputs, prepared, best["epoch"])
+        keep_outputs(folder, "val", outputs, prepared, best["epoch"], task)
     write_sealed(
         folder.metrics,
         {
@@ -74,7 +71,7 @@ def write_results(
             "num_epochs": len(state.history),  # a history that was cut is noticed
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
-            "diagnosis": diagnosis(state, metrics, best["epoch"]),
+            "diagnosis": judging.explain(state.history, metrics.get("val", {}), best["epoch"], state.progress.finished),
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
             **metrics,
         },
@@ -89,7 +86,7 @@ def write_results(
 def _bundle(
     recipe: Recipe,
     prepared: PreparedData,
-    task: Classification,
+    task: Task,
     epoch: int,
     metrics: dict[str, Any],
     temperature: float | None,
@@ -103,46 +100,18 @@ def _bundle(
         task=task,
         transform=prepared.transform,
         epoch=epoch,
-        metrics={split: short(numbers) for split, numbers in metrics.items()},
+        metrics={split: JUDGINGS[task.name].short(numbers) for split, numbers in metrics.items()},
         data={"name": name, "fingerprint": prepared.fingerprint, "num_train": num_train},
         temperature=temperature,
     )
 
 
-def diagnosis(state: TrainingState, metrics: dict[str, Any], best_epoch: int) -> dict[str, Any]:
-    """Say from the history whether the run over- or underfits."""
-    val = metrics.get("val", {})
-    return diagnose(
-        state.history,
-        num_val=val.get("num_samples", 0),
-        best_epoch=best_epoch,
-        majority=val["baselines"]["majority"]["accuracy"] if val else 0.0,
-        stopped_by=state.progress.finished,
-    )
-
-
-def draw_plots(
-    folder: RunFolder, state: TrainingState, task: Classification, best_epoch: int, metrics: dict[str, Any]
-) -> None:
-    """Draw the curves, and, where there is a val split, its confusion matrix and reliability."""
+def draw_plots(folder: RunFolder, state: TrainingState, task: Task, best_epoch: int, metrics: dict[str, Any]) -> None:
+    """Draw the curves, and, where there is a val split, what was said of it."""
     folder.plots.mkdir(exist_ok=True)
-    # matplotlib takes 0.4 s to load, and is not needed before the first step
-    from netwright.report.confusion import plot_confusion
-    from netwright.report.curves import plot_curves
-    from netwright.report.reliability import plot_reliability
+    from netwright.report.curves import plot_curves  # matplotlib takes 0.4 s to load, and is not needed before the end
 
     plot_curves(state.history, folder.plots / "curves.png", best_epoch=best_epoch, title=folder.path.name)
     if "val" in metrics:
-        plot_confusion(
-            metrics["val"]["confusion_matrix"],
-            task.class_names,
-            folder.plots / "confusion-val.png",
-            title=f"{folder.path.name}: val, epoch {best_epoch}",
-        )
-        title = f"{folder.path.name}: how sure, how right; val"
-        plot_reliability(metrics["val"]["calibration"], folder.plots / "reliability-val.png", title=title)
-
-
-def short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a split that decide: accuracy, its interval, loss, how many samples and views."""
-    return {key: metrics[key] for key in ("accuracy", "accuracy_interval", "loss", "num_samples", "views")}
+        title = f"{folder.path.name}: val, epoch {best_epoch}"
+        JUDGINGS[task.name].draw(folder, "val", metrics["val"], task, title)

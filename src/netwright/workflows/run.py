@@ -14,6 +14,7 @@ from netwright.workflows.evaluate import evaluate_run
 from netwright.workflows.explain import Explanations, explain_images
 from netwright.workflows.folds import evaluate_folds_of
 from netwright.workflows.inspect import summarize_run
+from netwright.workflows.judging import JUDGINGS
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened, predict_images
 from netwright.workflows.report import report_of
@@ -118,7 +119,8 @@ class Run:
     def result(self) -> dict[str, Any]:
         """Return what `netwright train --json` prints."""
         metrics = read_json(self.folder.metrics) if self.folder.metrics.exists() else {}
-        keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "views", "looks")
+        judging = JUDGINGS[read_json(self.folder.data)["task"]] if self.folder.data.exists() else None
+        keep = (*judging.deciding, "views", "looks") if judging else ()
         return {
             "run": str(self.path),
             "best_epoch": self.best_epoch,

@@ -69,6 +69,7 @@ def row(folder: RunFolder) -> dict[str, Any]:
         "best_epoch": best["epoch"] if best else None,
         "val_accuracy": best.get("val_accuracy") if best else None,
         "test_accuracy": metrics.get("test", {}).get("accuracy"),
+        **{f"{split}_r2": found["r2"] for split in ("val", "test") if "r2" in (found := metrics.get(split, {}))},
         "seconds": metrics.get("seconds"),
     }
 
@@ -83,7 +84,12 @@ def short_metrics(folder: RunFolder) -> dict[str, Any]:
     """Return the numbers of each split that decide."""
     keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "balanced_accuracy")
     metrics = _read(folder.metrics)
-    return {split: {k: metrics[split].get(k) for k in keep} for split in ("val", "test") if split in metrics}
+    splits = {split: metrics[split] for split in ("val", "test") if split in metrics}
+    of_numbers = ("mae", "rmse", "r2", "intervals", "loss", "num_samples")
+    return {
+        split: {key: found.get(key) for key in (of_numbers if "r2" in found else keep)}
+        for split, found in splits.items()
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

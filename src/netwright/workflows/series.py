@@ -104,19 +104,20 @@ def _judge_on_test(folders: list[RunFolder], own: Own, series: str) -> None:
 
 def _result(path: Path, folders: list[RunFolder]) -> dict[str, Any]:
     from netwright.evaluation.spread import spread
-    from netwright.workflows.results import short
+    from netwright.workflows.judging import JUDGINGS
 
     runs = []
+    judging = JUDGINGS[read_json(folders[0].data)["task"]]
     for folder in folders:
         metrics = read_json(folder.metrics)
-        splits = {split: short(metrics[split]) for split in ("val", "test") if split in metrics}
+        splits = {split: judging.short(metrics[split]) for split in ("val", "test") if split in metrics}
         seed = folder.read_recipe().training.seed
         runs.append({"run": str(folder.path), "seed": seed, "best_epoch": metrics["best_epoch"], "metrics": splits})
     summary: dict[str, Any] = {}
     for split in ("val", "test"):
         judged = [run["metrics"][split] for run in runs if split in run["metrics"]]
         if len(judged) == len(runs):
-            summary[split] = {name: spread([each[name] for each in judged]) for name in ("accuracy", "loss")}
+            summary[split] = {name: spread([each[name] for each in judged]) for name in (judging.headline, "loss")}
     result: dict[str, Any] = {"series": str(path), "interrupted": False, "runs": runs, "summary": summary}
     if "test" in summary:  # what was known when the last of them was judged; the series is one look
         summary["test"]["looks"] = read_json(folders[-1].metrics)["test"]["looks"]

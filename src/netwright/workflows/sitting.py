@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 from torch import nn
 
 from netwright.config.recipe import Recipe
@@ -17,7 +18,6 @@ from netwright.runs.events import EventWriter
 from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.history import Record, best_record, rewrite_history
 from netwright.runtime.machine import Machine, applied, choose_machine
-from netwright.tasks.classification import build_task
 from netwright.training.checkpoint import load_checkpoint
 from netwright.training.fit import fit, why_finished
 from netwright.training.frozen_weights import keep_frozen, restore_frozen
@@ -26,12 +26,13 @@ from netwright.workflows.announce import announce
 from netwright.workflows.build import (
     build_plan,
     build_state,
+    build_task,
     check_monitor,
     check_own,
     check_resolutions,
-    count_classes,
     open_prepared,
     resolve,
+    train_targets,
 )
 from netwright.workflows.console import Console
 from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
@@ -62,7 +63,7 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
             raise InputError("--test was asked for, and the data have no test split; set split.test, or leave it out")
         asked = recipe.runtime
         recipe = with_cached_features(resolve(recipe, prepared, machine), prepared, own)
-        task = build_task(recipe.criterion, prepared.labelled.class_names)
+        task = build_task(recipe, prepared)
         keep_data(folder, recipe, prepared)
         recipe = in_batches_that_fit(recipe, prepared, task, machine, own, console)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
@@ -136,15 +137,16 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
                 f"the data of {folder.path} have changed since the run began (fingerprint {prepared.fingerprint[:12]}, "
                 f"then {known['fingerprint'][:12]}); put them back, or start a new run"
             )
-    counts = {split: _counts(prepared, split) for split in prepared.rows}
     write_sealed(
         folder.data,
         {
             "name": labelled.name,
             "fingerprint": prepared.fingerprint,
             "split_fingerprints": prepared.split_fingerprints,
+            "task": labelled.task,
             "class_names": list(labelled.class_names),
-            "counts": counts,
+            "counts": {split: _counts(prepared, split) for split in prepared.rows},
+            **({} if labelled.class_names else {"targets": train_targets(prepared).to_mapping()}),
             "mean": list(prepared.transform.mean),
             "std": list(prepared.transform.std),
             "notices": list(labelled.notices),
@@ -157,8 +159,11 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
 
 
 def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
-    counts = count_classes(prepared, split).tolist()
-    return dict(zip(prepared.labelled.class_names, counts, strict=True))
+    """Return how many samples of each class a split has; of numbers how many there are."""
+    names, targets = prepared.labelled.class_names, prepared.labelled.targets[prepared.rows[split]]
+    if not names:
+        return {"all": len(targets)}
+    return dict(zip(names, np.bincount(targets, minlength=len(names)).tolist(), strict=True))
 
 
 def still_finished(progress: Progress, recipe: Recipe) -> str:

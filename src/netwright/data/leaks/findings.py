@@ -126,7 +126,7 @@ def _rounded(agreement: float) -> float:
 
 
 def _with_label(labelled: LabelledData, row: int) -> str:
-    return f"{labelled.sample_names[row]} ({labelled.class_names[labelled.targets[row]]})"
+    return f"{labelled.sample_names[row]} ({labelled.label(row)})"
 
 
 def count_across(record: Mapping[str, Any], kind: str) -> int:

@@ -1,0 +1,43 @@
+"""The numbers that decide about a split, in the words of its task: a classifier's accuracy, a regression's errors."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from netwright.cli.text import accuracy, number, percent, with_interval
+
+Metrics = Mapping[str, Any]
+
+
+class Words(NamedTuple):
+    """How a task's deciding number is called and written: with its interval, and alone in a column."""
+
+    name: str
+    short: str
+    whole: Callable[[Metrics], str]
+    cell: Callable[[float | None], str]
+
+
+def errors(metrics: Metrics) -> str:
+    """{"r2": 0.81, "mae": 3.1, …} -> "R² 0.81 (0.78 to 0.84), MAE 3.1 (2.9 to 3.3), RMSE 4.2, n = 270"."""
+    ends = metrics.get("intervals") or {}
+    r2 = with_interval(number, metrics.get("r2"), metrics.get("r2_interval") or ends.get("r2"))
+    mae = with_interval(number, metrics.get("mae"), metrics.get("mae_interval") or ends.get("mae"))
+    return f"R² {r2}, MAE {mae}, RMSE {number(metrics.get('rmse'))}, n = {metrics.get('num_samples')}"
+
+
+# by the metric that a task alone has
+WORDS = {
+    "accuracy": Words("accuracy", "acc", accuracy, percent),
+    "r2": Words("R²", "R²", errors, number),
+}
+
+
+def words_of(metrics: Metrics) -> tuple[str, Words]:
+    """Return the deciding metric's key and its words."""
+    return next(((key, words) for key, words in WORDS.items() if key in metrics), ("accuracy", WORDS["accuracy"]))
+
+
+def judged(split: str, metrics: Metrics) -> tuple[str, str]:
+    """Return a line of a summary: "val accuracy", "98.1 % (95.6 to 99.3 %, n = 270)"; "val errors", "R² 0.81 …"."""
+    key, words = words_of(metrics)
+    return f"{split} {words.name if key == 'accuracy' else 'errors'}", words.whole(metrics)

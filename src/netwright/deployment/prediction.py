@@ -1,0 +1,94 @@
+"""One answer as it leaves the house: what the contract's JSON says of an image, a class for each task."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from netwright.data.labelled import Array
+from netwright.tasks.temperature import tempered
+
+
+class Answer(Protocol):
+    """The answer for one image, or why there is none."""
+
+    @property
+    def source(self) -> str:
+        """What the image is called."""
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no answer."""
+
+    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
+        """Return the contract's JSON object; of classes the `top` likeliest (all when null)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image: probabilities (K,), or why there is none."""
+
+    source: str
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray | None = None
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest class's name."""
+        return None if self.probabilities is None else self.class_names[int(self.probabilities.argmax())]
+
+    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
+        """Return the contract's JSON object, with the `top` likeliest probabilities (all when null)."""
+        if self.probabilities is None:
+            return _unreadable(self)
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        return {
+            "source": self.source,
+            "label": self.label,
+            "probability": float(self.probabilities.max()),
+            "probabilities": {self.class_names[k]: float(self.probabilities[k]) for k in order},
+        }
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """The answer for one image: a number in the targets' unit, or why there is none."""
+
+    source: str
+    value: float | None = None
+    error: str | None = None
+
+    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
+        """Return the contract's JSON object: `source` and `value`."""
+        return _unreadable(self) if self.value is None else {"source": self.source, "value": self.value}
+
+
+def _unreadable(answer: Answer) -> dict[str, Any]:
+    return {"source": answer.source, "error": {"code": "unreadable", "message": answer.error}}
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What a task's answers become: `rows` of a batch's answers (`Task.answers`) under a temperature, one an image, and
+    the answer of a source by its row, or by the error that it has in its place."""
+
+    rows: Callable[[Tensor, float | None], Array]
+    answer: Callable[[str, tuple[str, ...], Any, str | None], Answer]
+
+
+def _probabilities(log_probabilities: Tensor, temperature: float | None) -> npt.NDArray[np.float64]:
+    return np.exp(tempered(log_probabilities.numpy(), temperature))
+
+
+def _number(source: str, class_names: tuple[str, ...], row: Any, error: str | None) -> Answer:
+    return NumberPrediction(source, None if row is None else float(row), error)
+
+
+ANSWERING = {
+    "classification": Answering(_probabilities, Prediction),
+    "regression": Answering(lambda numbers, temperature: numbers.numpy(), _number),
+}
