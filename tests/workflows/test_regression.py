@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from sklearn.metrics import mean_absolute_error, r2_score
 
 import netwright as nw
-from netwright.cli.main import main
+from netwright.cli.main import run
 from netwright.errors import DataError, RecipeError
 from netwright.runs.outputs import load_outputs
 
@@ -88,18 +87,18 @@ def test_resuming_gives_the_same_bits(squares: Path, tmp_path: Path) -> None:
     assert numbers[0] == numbers[1]
 
 
-def test_the_command_line_says_numbers(trained: Any, squares: Path) -> None:
+def test_the_command_line_says_numbers(trained: Any, squares: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = str(squares.parent / "0.png")
-    answered = CliRunner().invoke(main, ["predict", str(trained.path), image, "--json"])
-    assert answered.exit_code == 0, answered.output
-    (prediction,) = json.loads(answered.stdout)["predictions"]
+
+    def said(*arguments: str) -> str:
+        assert run(arguments) == 0
+        return capsys.readouterr().out
+
+    (prediction,) = json.loads(said("predict", str(trained.path), image, "--json"))["predictions"]
     assert set(prediction) == {"source", "value"}
-    listed = CliRunner().invoke(main, ["predict", str(trained.path), image, "--format", "csv"])
-    assert listed.stdout.splitlines()[0] == "source,value,error"
-    judged = CliRunner().invoke(main, ["evaluate", str(trained.path)])
-    assert "mean absolute error" in judged.output
-    shown = CliRunner().invoke(main, ["runs", "show", str(trained.path)])
-    assert "R²" in shown.output
+    assert said("predict", str(trained.path), image, "--format", "csv").splitlines()[0] == "source,value,error"
+    assert "mean absolute error" in said("evaluate", str(trained.path))
+    assert "R²" in said("runs", "show", str(trained.path))
 
 
 @pytest.mark.parametrize(
