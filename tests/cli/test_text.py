@@ -112,7 +112,7 @@ def test_the_arguments_of_sgd() -> None:
 def test_models_lists_torchvisions_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert [part["name"] for part in answer["models"]] == ["linear", "mlp", "cnn", "alexnet"]
+    assert [part["name"] for part in answer["models"]] == ["linear", "mlp", "tabular_mlp", "cnn", "alexnet", "unet"]
     assert "resnet18" in answer["torchvision"]
     assert run(["models"]) == 0
     assert re.search(r"hidden_sizes +\[200\]", capsys.readouterr().out)

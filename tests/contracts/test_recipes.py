@@ -15,9 +15,11 @@ CLASSIC = {
     *("mnist-lenet-batchnorm", "fashion-mlp-dropout", "cifar10-mlp", "cifar10-cnn", "cifar10-fast"),
     *("airplane-bird", "airplane-bird-cnn", "alexnet", "cats-dogs-densenet", "finetune-resnet18"),
     *("resnet50-concat-pool", "letters-from-digits", "vgg16-checkpoint", "photos"),
+    *("ohlc-up-day", "ohlc-next-day", "csv-regression", "csv-binary"),
 }
 SHAPES = {"digits": (1, 8, 10), "mnist": (1, 28, 10), "fashion-mnist": (1, 28, 10), "cifar10": (3, 32, 10)}
 SHAPES |= {"emnist-letters": (1, 28, 26), "oxford-pets": (3, 64, 37), "flowers102": (3, 64, 102)}  # smaller photographs
+SHAPES |= {"prices.csv": (4, 1, 2), "rows.csv": (6, 1, 2)}  # rows of tables are images of one pixel
 NAMES = sorted(shipped_recipes())
 
 
@@ -51,6 +53,7 @@ def test_recipe_builds_its_network(name: str) -> None:
     size = recipe.data.image_size or own_size
     assert isinstance(size, int)
     num_outputs = num_outputs_for(recipe.criterion, len(recipe.data.classes or range(num_classes)))
+    num_outputs = 1 if recipe.data.task == "regression" else num_outputs
     model = build_model(
         recipe.model,
         in_channels=channels,

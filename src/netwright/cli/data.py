@@ -17,7 +17,19 @@ AUGMENTED = "augmented.png"
 
 @click.command("data", short_help="Look at a data set before training on it.")
 @click.argument("source", metavar="DATA")
-@recipe_options("classes", "image_size", "data_root", "on_bad_image", "group_by", "augmentation", "seed")
+@recipe_options(
+    "target",
+    "columns",
+    "task",
+    "split_by_time",
+    "classes",
+    "image_size",
+    "data_root",
+    "on_bad_image",
+    "group_by",
+    "augmentation",
+    "seed",
+)
 @click.option(
     "--grid",
     "--plot",
@@ -64,26 +76,18 @@ def _command(source: str, given: Mapping[str, str | None], assignments: Sequence
 
 def report(found: Mapping[str, Any], train: str) -> str:
     """Everything about a data set as text: samples, what the images are, statistics, then what to watch out for."""
-    size = " × ".join(map(str, found["image_size"]))
-    rows = [
-        (
-            "images",
-            f"{found['num_samples']:,} in {found['num_classes']} classes"
-            if found["num_classes"]
-            else f"{found['num_samples']:,}, each with a number",
-        ),
-        ("sizes", _sizes(found)),
-        ("modes", _listed(f"{mode} ({count:,})" for mode, count in found["modes"].items())),
-        ("network sees", f"{size}, {'gray' if found['channels'] == 1 else 'RGB'}"),
-        ("mean of train", _channels(found["mean"])),
-        ("std of train", f"{_channels(found['std'])}   (of pixels in 0 to 1)"),
-    ]
+    rows = _about_rows(found) if "columns" in found else _about_images(found)
     parts = [f"{found['name']}\n", table(rows), "", _classes(found) if found["num_classes"] else _numbers(found)]
+    parts += ["", _columns(found["columns"])] if "columns" in found else []
     parts += ["", *(f"warning: {text}" for text in found["warnings"])] if found["warnings"] else []
     parts += ["", *(f"note: {text}" for text in found["notices"])] if found["notices"] else []
     parts += ["", *(f"leaks: {text}" for text in found["leaks"].get("said", []))]
-    picture = found.get("plot")
-    parts += ["", f"picture: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png"]
+    if "columns" not in found:
+        picture = found.get("plot")
+        parts += [
+            "",
+            f"picture: {picture}" if picture else "no picture was written; draw examples with --grid FILE.png",
+        ]
     return "\n".join([*parts, f"next: {train}"])
 
 
@@ -99,6 +103,40 @@ def _classes(found: Mapping[str, Any]) -> str:
     rows = [(name, *(f"{split['classes'][name]:,}" for split in splits.values())) for name in names]
     rows.append(("all", *(f"{split['num_samples']:,}" for split in splits.values())))
     return table(rows, ("class", *splits), right=range(1, len(splits) + 1)) + note
+
+
+def _about_images(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    size = " × ".join(map(str, found["image_size"]))
+    classes = f" in {found['num_classes']} classes" if found["num_classes"] else ", each with a number"
+    return [
+        ("images", f"{found['num_samples']:,}{classes}"),
+        ("sizes", _sizes(found)),
+        ("modes", _listed(f"{mode} ({count:,})" for mode, count in found["modes"].items())),
+        ("network sees", f"{size}, {'gray' if found['channels'] == 1 else 'RGB'}"),
+        ("mean of train", _channels(found["mean"])),
+        ("std of train", f"{_channels(found['std'])}   (of pixels in 0 to 1)"),
+    ]
+
+
+def _about_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    classes = f" in {found['num_classes']} classes" if found["num_classes"] else ", each with a number"
+    return [("rows", f"{found['num_samples']:,}{classes}"), ("network sees", f"{found['channels']} features")]
+
+
+def _columns(columns: Sequence[Mapping[str, Any]]) -> str:
+    """A line a column: what it is, and how it lies in train."""
+    rows = [
+        (
+            each["name"],
+            each["kind"],
+            f"{each['num_missing']:,}",
+            f"{each['num_different']:,}",
+            *(number(each[key]) if key in each and each["kind"] != "date" else "" for key in ("low", "median", "high")),
+        )
+        for each in columns
+    ]
+    head = ("column", "is a", "missing", "different", "low", "median", "high")
+    return f"{table(rows, head, right=range(2, 7))}\nto correct: --columns NAME=KIND,…"
 
 
 def _numbers(found: Mapping[str, Any]) -> str:

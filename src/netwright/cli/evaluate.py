@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from netwright.cli.judged import errors
 from netwright.cli.looks import looks
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import accuracy, number, percent, print_json, say, table, with_interval, work
@@ -13,6 +14,7 @@ from netwright.cli.train import has_test_split
 INTERRUPTED = 5
 MOST_CLASSES = 30
 MOST_SUSPECTS = 5
+OTHER_MODELS = {"linear": "linear model", "boosting": "boosted trees"}  # of scikit-learn, on the same rows
 
 
 @click.command("evaluate", short_help="Judge a run: on its val or test split, or on new labelled data.")
@@ -105,6 +107,8 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     on = f"on {data}" if data else f"on the {result['split']} split"
     rows = _rows(metrics) if "accuracy" in metrics else _number_rows(metrics)
     parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(rows)]
+    if metrics.get("verdicts"):
+        parts += ["", *metrics["verdicts"]]
     if metrics.get("per_class"):
         parts += ["", _per_class(metrics["per_class"])]
     if metrics.get("shifts"):
@@ -144,6 +148,8 @@ def _number_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     mean = (metrics.get("baselines") or {}).get("mean")
     if mean:
         rows.append(("always the mean", f"MAE {number(mean['mae'])}, RMSE {number(mean['rmse'])}"))
+    found = metrics.get("baselines") or {}
+    rows += [(name, errors(found[key])) for key, name in OTHER_MODELS.items() if key in found]
     return [*rows, ("loss", number(metrics.get("loss"))), ("samples", f"{metrics['num_samples']:,}")]
 
 
@@ -162,6 +168,7 @@ def _baselines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if found.get("majority"):
         rows.append(("  always the same", f"{percent(found['majority']['accuracy'])} ({found['majority']['label']})"))
+    rows += [(f"  {name}", accuracy(found[key])) for key, name in OTHER_MODELS.items() if key in found]
     if found.get("nearest_neighbours"):
         near = found["nearest_neighbours"]
         of = f"the {near['neighbours']} nearest of {near['num_train']:,} train images"
@@ -174,10 +181,11 @@ def _calibration(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found.get("ece") is None:
         return []
     text = with_interval(percent, found["ece"], found["intervals"]["ece"])
+    brier = ("Brier score", with_interval(_score, found.get("brier"), found["intervals"].get("brier")))
     if found["temperature"] is None:
-        return [("calibration error", f"{text}, of the network's own probabilities")]
+        return [("calibration error", f"{text}, of the network's own probabilities"), brier]
     before = percent(found["before"]["ece"])
-    return [("calibration error", f"{text}, with temperature {found['temperature']:.3g}; {before} without")]
+    return [("calibration error", f"{text}, with temperature {found['temperature']:.3g}; {before} without"), brier]
 
 
 def _per_class(records: list[dict[str, Any]]) -> str:

@@ -14,7 +14,7 @@ class Short(NamedTuple):
 
     metavar: str
     help: str
-    # text | value (one YAML value) | names (separated by commas) | parts (names, or YAML) | size | flag
+    # text | value (one YAML value) | names (separated by commas) | pairs (A=B,…) | parts (names, or YAML) | size | flag
     read: str = "text"
 
 
@@ -43,6 +43,12 @@ SHORT_OPTIONS = {
     "value_range": Short("[A,B]", "What float pixels mean: the values of black and white, such as [0,1].", "value"),
     "classes": Short("A,B,…", "Keep these classes only, numbered in this order.", "names"),
     "task": Short("NAME", "auto (default), classification or regression: a number an image, from a table."),
+    "target": Short("COLUMN", "Learn this column of a table from its others; or 'A > B' of two of them."),
+    "columns": Short(
+        "A=KIND,…", "What columns are: number, boolean, date, category or ignore. [by their look]", "pairs"
+    ),
+    "ahead": Short("N", "Learn the target of the row N later in time.", "value"),
+    "split_by_time": Short("COLUMN", "Judge on the latest rows, by this column."),
     "data_root": Short("DIR", "Where named data sets already lie, or a table's paths begin; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
     "group_by": Short(
@@ -113,6 +119,8 @@ def _read(name: str, text: Any) -> object:
         return []
     if how in ("names", "parts"):
         return [part.strip() for part in text.split(",") if part.strip()]
+    if how == "pairs":
+        return _pairs(text, name)
     if how == "size" and text.lower().replace("x", "", 1).isdigit() and "x" in text.lower():
         return [int(part) if part else 0 for part in text.lower().split("x")]
     if how in ("value", "size"):
@@ -121,6 +129,15 @@ def _read(name: str, text: Any) -> object:
         except yaml.YAMLError:
             raise click.UsageError(f"--{name.replace('_', '-')} {text!r} is not a number") from None
     return text
+
+
+def _pairs(text: str, name: str) -> dict[str, str]:
+    """Read A=KIND,B=KIND."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    wrong = [first for first, _, second in pairs if not (first.strip() and second.strip())]
+    if wrong:
+        raise click.UsageError(f"--{name} {text!r}: expected COLUMN=KIND,…, and {wrong[0]!r} is none")
+    return {first.strip(): second.strip() for first, _, second in pairs}
 
 
 def remember_run(run: str | Path) -> None:

@@ -161,8 +161,10 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
     text = "\n" + table(rows)
     if result.get("diagnosis"):
         text += "\n\n" + diagnosis(result["diagnosis"])
+    if result.get("verdicts"):
+        text += "\n\n" + "\n".join(result["verdicts"])
     if result.get("looks"):
         text += "\n\n" + looks(metrics["test"]["looks"])
     if "test" in metrics or not has_test:
-        return f"{text}\n\nnext: netwright predict {result['run']} IMAGE…"
+        return f"{text}\n\nnext: netwright predict {result['run']} {'ROWS.csv' if 'verdicts' in result else 'IMAGE…'}"
     return f"{text}\n\nnext: netwright evaluate {result['run']} --split test   # opens the sealed test split"

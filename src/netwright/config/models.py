@@ -78,6 +78,21 @@ class Mlp(Model, frozen=True, kw_only=True):
     output: Output | None = None
 
 
+class TabularMlp(Model, frozen=True, kw_only=True):
+    """For the rows of a table: a trained vector for each category (`embedding_size` numbers, null: by how many there
+    are), hidden layers of the given sizes, each Linear -> batch norm -> activation -> dropout, then a Linear. `skip`
+    adds a layer's input to what it gives, and a linear model of the features to the outputs."""
+
+    name: Literal["tabular_mlp"] = "tabular_mlp"
+    hidden_sizes: tuple[Count, ...] = (64, 64)
+    activation: Activation = "relu"
+    dropout: Probability = 0.1
+    batch_norm: bool = False
+    skip: bool = True
+    embedding_size: Count | None = None
+    output: Output | None = None
+
+
 class Cnn(Model, frozen=True, kw_only=True):
     """Convolutional network: for every entry of `channels` convolution -> batch norm -> activation (-> pooling), then
     flatten or global pooling, `classifier_sizes` hidden Linear layers and a Linear to the classes.
@@ -176,7 +191,7 @@ class ModelKind(Kind):
         return super().convert(value, where)
 
 
-MODELS = ModelKind("model", Linear, Mlp, Cnn, AlexNet, Unet, CustomModel, fallback=TorchvisionModel)
+MODELS = ModelKind("model", Linear, Mlp, TabularMlp, Cnn, AlexNet, Unet, CustomModel, fallback=TorchvisionModel)
 _SEGMENTATION = ("deeplabv3_", "fcn_", "lraspp_")  # how torchvision's segmentation networks are called
 
 

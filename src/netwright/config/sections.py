@@ -19,15 +19,17 @@ class Data(Section, frozen=True, kw_only=True):
     `task`: classification (one class an image) or regression (one number an image, from a table); `auto` is told by the
     data. `source` is a name, a folder, an `.npz` or a table of paths and labels (.csv, .tsv, .parquet); `root` is where
     named sets lie already (read, never written), and where a table's paths begin (null: at its own folder);
-    `path_column`, `label_column` and `split_column` are the table's (null: told by their names and look). `classes`
-    keeps some classes only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels`
-    1 or 3 (null: the data's own); `value_range` declares what floats (or other integers) mean, (black, white);
-    `on_bad_image` says whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps
-    images together that belong together (patient, video, plate): a regex with one capturing group, searched in the path
-    of each file, or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although
-    given splits have equal images or groups in common, and says so in every result. `golden` says which images the
-    bundle carries to check its answers with, `real` ones (whoever has the bundle sees them) or `synthetic` blends of
-    them; `auto` takes real ones of the named public sets only."""
+    `path_column`, `label_column` and `split_column` are the table's (null: told by their names and look). `target`
+    makes the rows of a table the samples: the column to learn, or `A > B` of two of its columns; `columns` says what
+    others are (number, boolean, date, category, ignore; by their look where it is silent), and `ahead` takes the target
+    of the row so many later in time. `classes` keeps some classes only, renumbered in that order; `image_size` in
+    pixels, one number or (height, width); `channels` 1 or 3 (null: the data's own); `value_range` declares what floats
+    (or other integers) mean, (black, white); `on_bad_image` says whether a damaged file ends the run before it begins
+    or is left out and listed. `group_by` keeps images together that belong together (patient, video, plate): a regex
+    with one capturing group, searched in the path of each file, or the key of an `.npz` or column of a table with one
+    value an image. `allow_leaks` trains although given splits have equal images or groups in common, and says so in
+    every result. `golden` says which images the bundle carries to check its answers with, `real` ones (whoever has the
+    bundle sees them) or `synthetic` blends of them; `auto` takes real ones of the named public sets only."""
 
     source: str = "digits"
     task: Literal["auto", "classification", "regression", "segmentation"] = "auto"
@@ -35,6 +37,9 @@ class Data(Section, frozen=True, kw_only=True):
     path_column: str | None = None
     label_column: str | None = None
     split_column: str | None = None
+    target: str | None = None
+    columns: dict[str, str] | None = None
+    ahead: Annotated[int, Meta(ge=0)] = 0
     classes: tuple[str, ...] | None = None
     image_size: Count | tuple[Count, ...] | None = None
     channels: Literal[1, 3] | None = None
@@ -49,6 +54,12 @@ class Data(Section, frozen=True, kw_only=True):
             raise RecipeError(
                 f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
             )
+        if self.target is None and (self.columns or self.ahead):
+            field = "columns" if self.columns else "ahead"
+            raise RecipeError(
+                f"`{where}.{field}` is for the rows of a table, which `{where}.target` asks for; name the column to "
+                "learn: --target COLUMN"
+            )
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             raise RecipeError(f"`{where}.classes` names a class twice: {listed(self.classes)}; name each once")
         if self.classes is not None and len(self.classes) < 2:
@@ -61,12 +72,14 @@ class Split(Section, frozen=True, kw_only=True):
     """Which sample is in which split: fractions of what is not given already.
 
     Null means: val is 0.1 of a given train when test is given too; a lone set gives 0.7 / 0.15 / 0.15; train and val
-    given have no test. `manifest` is the split.json of another run, used again instead of drawing."""
+    given have no test. `manifest` is the split.json of another run, used again instead of drawing. `by_time` is a
+    table's column of time: test is then the latest rows, val those before."""
 
     val: Annotated[float, Meta(ge=0, lt=1)] | None = None
     test: Annotated[float, Meta(ge=0, lt=1)] | None = None
     seed: Seed = 0
     manifest: str | None = None
+    by_time: str | None = None
 
     def check(self, where: str) -> None:
         if (self.val or 0) + (self.test or 0) >= 1:
@@ -80,14 +93,14 @@ class Transform(Section, frozen=True, kw_only=True):
     """Image -> tensor, the same in training, evaluation and serving.
 
     `normalize`: `computed` (per-channel mean and standard deviation of train), `weights` (the pretrained weights' own,
-    else ImageNet's), `none` (pixels in [0, 1]) or [mean, std] of pixels in [0, 1]; null is `weights` where the network
-    begins with pretrained ones that have some, and else `computed`. `resize` is the short side in pixels that files get
-    before `image_size` is cut from the centre (null: 1.15 × image_size; whole pictures, under random_resized_crop, are
-    kept larger, and cut so in evaluation); `background` is the gray level under transparent pixels. `views` is
-    test-time augmentation: the outputs for the image, its mirror image (and both shifted by a pixel along each
-    diagonal) are averaged."""
+    else ImageNet's), `none` (pixels in [0, 1]), `decorrelated` (rows: numbers made uncorrelated over train) or [mean,
+    std] of pixels in [0, 1]; null is `weights` where the network begins with pretrained ones that have some, and else
+    `computed`. `resize` is the short side in pixels that files get before `image_size` is cut from the centre (null:
+    1.15 × image_size; whole pictures, under random_resized_crop, are kept larger, and cut so in evaluation);
+    `background` is the gray level under transparent pixels. `views` is test-time augmentation: the outputs for the
+    image, its mirror image (and both shifted by a pixel along each diagonal) are averaged."""
 
-    normalize: Literal["computed", "weights", "none", "custom"] | tuple[Statistic, ...] | None = None
+    normalize: Literal["computed", "weights", "none", "custom", "decorrelated"] | tuple[Statistic, ...] | None = None
     resize: Count | None = None
     background: Annotated[int, Meta(ge=0, le=255)] = 255
     views: Literal["none", "mirror", "mirror_shift"] = "none"

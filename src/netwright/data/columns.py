@@ -17,6 +17,19 @@ SPLIT_NAMES = ("split", "subset", "partition")
 _LOOKED_AT = 200
 
 
+def find_column(columns: Sequence[str], wanted: str) -> str | None:
+    """Return the column of this name, else the only one that is it but for case or ends so: `close`, `AAPL.Close`."""
+    if wanted in columns:
+        return wanted
+    word = wanted.casefold()
+    same = [column for column in columns if column.casefold() == word]
+    ends = [column for column in columns if column.casefold().endswith(tuple(f"{mark}{word}" for mark in "._ "))]
+    for found in (same, ends):
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
 class Columns(NamedTuple):
     """The names of the columns that hold paths, labels and (where there is one) splits."""
 

@@ -12,7 +12,7 @@ from PIL import features
 from netwright.data.transform import EvalTransform
 
 _CODE = ("arrays.py", "channels.py", "decode.py", "png_chunks.py", "resize.py", "transform.py")
-_AFTER_DECODING = ("image_size", "resize", "mean", "std", "kind", "views")
+_AFTER_DECODING = ("image_size", "resize", "mean", "std", "kind", "views", "table")
 
 
 def decoding_key(transform: EvalTransform) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from netwright.config.recipe import Recipe
-from netwright.data.labelled import Array, LabelledData, Rows
+from netwright.data.labelled import Array, LabelledData, RowImages, Rows
 from netwright.data.prepare import PreparedData, class_counts, prepare
 from netwright.data.scan import scan
 from netwright.data.statistics import channel_statistics
@@ -27,7 +27,7 @@ def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[st
     labelled, rows = prepared.labelled, prepared.rows
     found = (
         scan(labelled.images, np.sort(np.concatenate(list(rows.values()))))
-        if prepared.transform.kind != "ready"
+        if prepared.transform.kind not in ("ready", "rows")
         else None
     )
     mean, std = _statistics(prepared)
@@ -51,9 +51,28 @@ def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[st
         "imbalance": ratio,
         "warnings": _warnings(counts["train"], ratio),
         **({} if labelled.class_names else {"targets": _numbers_of(labelled, rows)}),
+        **({"columns": columns} if (columns := _columns_of(prepared)) else {}),
         "notices": list(labelled.notices),
         "fingerprint": prepared.fingerprint,
     }
+
+
+def _columns_of(prepared: PreparedData) -> list[dict[str, Any]]:
+    """Return of each column of a table that is learnt from its kind, how many are missing, and how train's lie."""
+    images, train = prepared.labelled.images, prepared.rows["train"]
+    if not isinstance(images, RowImages):
+        return []
+    found = []
+    for name, values in images.values.items():
+        of_words = images.kinds[name] == "category"
+        missing = (values == "") if of_words else np.isnan(values)
+        known = values[train][~missing[train]]
+        about: dict[str, Any] = {"name": name, "kind": images.kinds[name], "num_missing": int(missing.sum())}
+        about["num_different"] = len(set(known.tolist()))
+        if not of_words and len(known):
+            about |= {"low": float(known.min()), "median": float(np.median(known)), "high": float(known.max())}
+        found.append(about)
+    return found
 
 
 def _numbers_of(labelled: LabelledData, rows: dict[str, Rows]) -> dict[str, dict[str, float]]:
@@ -72,7 +91,7 @@ def _sizes(sizes: Counter[tuple[int, int]]) -> list[dict[str, int]]:
 
 
 def _statistics(prepared: PreparedData) -> tuple[list[float] | None, list[float] | None]:
-    if prepared.store.items is not None:
+    if prepared.store.items is not None or prepared.transform.kind == "rows":
         return None, None
     mean, std = channel_statistics(prepared.store, prepared.rows["train"], prepared.transform)
     return list(mean), list(std)
@@ -99,6 +118,8 @@ def example_grid(prepared: PreparedData, per_class: int, split: str = "train") -
     """Return the first `per_class` pictures of every class as (N, H, W, C) uint8, before normalising, and their labels.
 
     Raises DataError for the user's own float tensors, which are no pictures."""
+    if prepared.transform.kind == "rows":
+        raise DataError("rows of a table are no pictures; leave --grid out")
     if prepared.store.items is not None:
         raise DataError("examples can't be drawn of a Dataset whose items are made anew; look at its items directly")
     targets = prepared.labelled.strata[prepared.rows[split]]

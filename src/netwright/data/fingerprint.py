@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from netwright.data.file_facts import file_facts
 from netwright.data.items import picture_bytes, read_fixed_item
-from netwright.data.labelled import Array, ArrayImages, FileImages, ImageSource, ItemImages, LabelledData, Rows
+from netwright.data.labelled import (
+    Array,
+    ArrayImages,
+    FileImages,
+    ImageSource,
+    ItemImages,
+    LabelledData,
+    RowImages,
+    Rows,
+)
 
 Digests = npt.NDArray[np.uint8]
 READY_SAMPLES = 64
@@ -35,6 +44,8 @@ def _digests(images: ImageSource) -> Digests:
         head = f"{images.pixels.dtype.str} {images.pixels.shape[1:]} ".encode()
         hashes = (hashlib.sha256(head + np.ascontiguousarray(image).data) for image in images.pixels)
         return _stack([sample.digest() for sample in hashes])
+    if isinstance(images, RowImages):
+        return _row_digests(images)
     if isinstance(images, FileImages):
         return _stack([fact.digest for fact in file_facts(images)])
     assert isinstance(images, ItemImages)
@@ -45,6 +56,13 @@ def _digests(images: ImageSource) -> Digests:
     for row in np.unique(np.linspace(0, len(images) - 1, READY_SAMPLES).astype(int)):
         whole[row] = np.frombuffer(_item_digest(images, int(row)), np.uint8)
     return whole
+
+
+def _row_digests(images: RowImages) -> Digests:
+    """Hash each row's values in the order of the columns; what is missing counts as a value of its own."""
+    head = "\0".join(f"{name}={images.kinds[name]}" for name in images.values).encode()
+    columns = [column.tolist() for column in images.values.values()]
+    return _stack([hashlib.sha256(head + repr(row).encode()).digest() for row in zip(*columns, strict=True)])
 
 
 def _item_digest(images: ItemImages, row: int) -> bytes:

@@ -1,6 +1,6 @@
 """Labelled data before anything is decoded: where each image is, its target and its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from netwright.config.rows import RowKind
 from netwright.config.tasks import TaskName
 
 Array = npt.NDArray[Any]
@@ -80,12 +81,28 @@ class ItemImages:
 
 
 @dataclass(frozen=True, eq=False)
+class RowImages:
+    """The rows of a table in place of images: `values` of each column (N,), numbers float64 (NaN: missing) or words
+    ("": missing), and what each column is (`row_kinds`)."""
+
+    values: Mapping[str, Array]
+    kinds: Mapping[str, RowKind]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def take(self, rows: Rows) -> "RowImages":
+        return RowImages({name: column[rows] for name, column in self.values.items()}, self.kinds)
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledData:
-    """N images with targets, and the splits that they came in.
+    """N images (or rows of a table) with targets, and the splits that they came in.
 
     `task` says what targets are: (N,) int64 into `class_names`, or (N,) float64 numbers and no names.
     `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
-    ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together.
+    ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together,
+    `times` (N,) when each row was, where it is split by that.
     """
 
     name: str
@@ -97,6 +114,7 @@ class LabelledData:
     notices: tuple[str, ...] = ()
     groups: Rows | None = None
     task: TaskName = "classification"
+    times: Array | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

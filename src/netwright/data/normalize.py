@@ -18,6 +18,11 @@ def choose_normalization(
 
     Raises RecipeError when `transform.normalize` does not fit the images' channels, or can't be computed."""
     wanted, channels = recipe.transform.normalize, geometry.channels
+    if wanted == "decorrelated":
+        raise RecipeError(
+            "`transform.normalize` is 'decorrelated', which is for the numbers in a table's rows; these are images, "
+            "so leave it out (`whitening` of the model cnn does the like to pixels)"
+        )
     if wanted in ("none", "custom"):
         return (0.0,) * channels, (1.0,) * channels, None
     if wanted == "weights":

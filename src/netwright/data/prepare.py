@@ -13,11 +13,12 @@ from netwright.config.recipe import Recipe
 from netwright.data.custom import CustomTransform, apply_custom, custom_input
 from netwright.data.fingerprint import fingerprint, split_fingerprint
 from netwright.data.items import read_item, ready_item
-from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, Rows
+from netwright.data.labelled import ArrayImages, FileImages, ItemImages, LabelledData, RowImages, Rows
 from netwright.data.loading import choose_workers
 from netwright.data.normalize import choose_normalization
 from netwright.data.odd_images import format_notices
 from netwright.data.resize import store_size, whole_store_size
+from netwright.data.row_store import rows_store, rows_transform
 from netwright.data.scan import Scan, scan
 from netwright.data.store import Store, as_targets, build_store
 from netwright.data.transform import EvalTransform
@@ -62,6 +63,8 @@ def prepare(
     Raises DataError for bad images (all of them listed) unless `data.on_bad_image` is skip, then they are left out with
     a notice; RecipeError when `transform.normalize` does not fit the images' channels, or ready tensors are to be
     augmented."""
+    if isinstance(labelled.images, RowImages):
+        return _prepare_rows(labelled, rows, recipe, transform)
     if isinstance(labelled.images, ItemImages) and labelled.images.kind == "ready":
         return _with_workers(_prepare_ready(labelled, rows, recipe, transform), recipe)
     used = np.sort(np.concatenate(list(rows.values())))
@@ -90,7 +93,9 @@ def prepare_like(
     """Decode other data for a network that is trained already: its evaluation transform decides everything.
 
     Raises DataError for bad images, all of them listed."""
-    if transform.kind == "ready":
+    if transform.kind == "rows":
+        store = rows_store(labelled, transform)
+    elif transform.kind == "ready":
         if not isinstance(labelled.images, ItemImages):
             raise DataError("the network was trained on ready tensors of your own Dataset; give such a Dataset again")
         store = _drawn_anew(labelled, transform)
@@ -182,6 +187,19 @@ def _prepare_ready(
     store = _drawn_anew(labelled, transform)
     splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
     return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, (channels, height, width))
+
+
+def _prepare_rows(
+    labelled: LabelledData, rows: dict[str, Rows], recipe: Recipe, custom: CustomTransform | None
+) -> PreparedData:
+    """Rows of a table: what standardises them, stands for what is missing and numbers categories is train's."""
+    if custom is not None:
+        raise DataError("a transform of your own is for images; change the columns of the table before you give it")
+    transform = rows_transform(labelled, rows["train"], recipe)
+    splits = {split: split_fingerprint(labelled, part) for split, part in rows.items()}
+    shape = (transform.channels, 1, 1)
+    store = rows_store(labelled, transform)
+    return PreparedData(labelled, rows, store, transform, fingerprint(labelled), splits, shape)
 
 
 def _geometry(labelled: LabelledData, found: Scan, recipe: Recipe) -> EvalTransform:

@@ -1,10 +1,11 @@
 """From what the recipe or the caller names to labelled data: the one entrance to this room."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from netwright.config.sections import Data
+from netwright.config.sections import Data, Split
 from netwright.data.discover import Kind, as_path, describe_source
 from netwright.data.folders import open_folder
 from netwright.data.given import open_given
@@ -12,19 +13,27 @@ from netwright.data.groups import with_groups
 from netwright.data.labelled import LabelledData, Rows
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
+from netwright.data.row_tables import open_rows
 from netwright.data.table_files import open_table
 from netwright.errors import DataError, did_you_mean, listed
 
 TABLE_FIELDS = ("path_column", "label_column", "split_column")
 
 
-def open_data(data: Data, given: object | None = None, *, training: bool = True) -> LabelledData:
+def open_data(
+    data: Data, given: object | None = None, *, training: bool = True, split: Split | None = None
+) -> LabelledData:
     """Open the data that `data.source` names, or the ones given as objects, reduced to `data.classes`.
 
     `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
+    With `data.target` they are the rows of a table, or of a DataFrame; `split` may name its column of time.
     Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
-    labelled = _keep_classes(with_groups(_open(data, given, training), data.group_by), data.classes)
+    if data.target is not None:
+        rows = open_rows(_table_of(data, given), data, split or Split(), training=training)
+        labelled = _keep_classes(rows, data.classes)
+    else:
+        labelled = _keep_classes(with_groups(_open(data, given, training), data.group_by), data.classes)
     return _CHECKS[labelled.task](labelled) if training else labelled
 
 
@@ -46,6 +55,19 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
     if kind == "npz":
         return open_npz(path, value_range, training=training, group_by=data.group_by)
     return open_folder(path, value_range, training=training)
+
+
+def _table_of(data: Data, given: object | None) -> Any:
+    """Return the path of a table, or a DataFrame. Raises DataError for anything else."""
+    if given is not None:
+        if not (hasattr(given, "columns") and hasattr(given, "__getitem__")):
+            raise DataError(f"`data.target` is for the rows of a table, and a {type(given).__name__} is none")
+        return given
+    if describe_source(data.source) != "table":
+        raise DataError(
+            f"`data.target` is for the rows of a table, and {data.source} is none; give a .csv, .tsv or .parquet"
+        )
+    return as_path(data.source)
 
 
 def _check_columns(data: Data, kind: Kind) -> None:
@@ -83,6 +105,7 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
         sample_names=[labelled.sample_names[int(row)] for row in rows],
         given=_given_after(labelled.given, rows, len(labelled)),
         groups=None if labelled.groups is None else labelled.groups[rows],
+        times=None if labelled.times is None else labelled.times[rows],
     )
 
 

@@ -10,7 +10,7 @@ from netwright.config.sections import Split
 from netwright.data.discover import as_path
 from netwright.data.fingerprint import fingerprint
 from netwright.data.known_files import known_files
-from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
+from netwright.data.labelled import SPLITS, Array, FileImages, LabelledData, Rows
 from netwright.data.tied_sets import check_trained, place_sets
 from netwright.errors import DataError, RecipeError, listed
 from netwright.files.sealed import broken_seal
@@ -37,6 +37,10 @@ def split_rows(labelled: LabelledData, split: Split, tied: Rows | None = None) -
             f"`split.val` is {fractions['val']} and `split.test` is {fractions['test']}: together they leave nothing "
             "to train on; lower one of them"
         )
+    if labelled.times is not None:
+        rows = {**rows, **cut_by_time(labelled.times, whole, fractions)}
+        _assert_disjoint(rows, labelled)
+        return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
     cut = cut_rows(labelled.strata, whole, fractions, split.seed, labelled.class_names, tied)
     rows = {**rows, **cut}
     _assert_disjoint(rows, labelled)
@@ -100,6 +104,26 @@ def cut_rows(
     if placed:
         check_trained(targets, joined, classes, class_names)
     return {name: part for name, part in joined.items() if len(part)}
+
+
+def cut_by_time(times: Array, whole: Rows, fractions: dict[str, float]) -> dict[str, Rows]:
+    """Cut `whole` into the latest rows (test), those before (val) and the rest (train), by times (N,).
+
+    Rows of one time stay together, in the later split. Raises DataError when a split would be empty so."""
+    ordered = whole[np.argsort(times[whole], kind="stable")]
+    sizes = {name: max(1, round(fractions[name] * len(ordered))) if fractions[name] else 0 for name in ("test", "val")}
+    parts, end = {}, len(ordered)
+    for name in ("test", "val"):
+        if not sizes[name]:
+            continue
+        start = max(0, end - sizes[name])
+        while start > 0 and times[ordered[start - 1]] == times[ordered[start]]:
+            start -= 1
+        parts[name], end = np.sort(ordered[start:end]), start
+    parts["train"] = np.sort(ordered[:end])
+    if any(not len(part) for part in parts.values()):
+        raise DataError("there are too few different times to split by; draw the splits at random, or give more rows")
+    return parts
 
 
 def _largest_remainder(counts: Rows, fraction: float) -> Rows:

@@ -12,6 +12,7 @@ from netwright.errors import DataError, MachineError, listed
 
 _DELIMITERS = (",", ";", "\t", "|")
 _MOST_CELL_BYTES = 2**20
+MOST_CELLS = 50_000_000  # as text about 3.5 GB
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror})") from None
     if not lines:
-        raise DataError(f"{path} is empty; expected a line of column names, then a line an image")
+        raise DataError(f"{path} is empty; expected a line of column names, then a line an image or row")
     return _as_table(lines, path)
 
 
@@ -50,7 +51,7 @@ def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
     """Return (line number, cells) of every line that has any."""
     first = file.read(_MOST_CELL_BYTES)
     if "\0" in first:
-        raise DataError(f"{path} is not a text; expected a table, one line an image")
+        raise DataError(f"{path} is not a text; expected a table, one line an image or row")
     file.seek(0)
     head = first.partition("\n")[0]
     suffix = path.suffix.lower()
@@ -58,13 +59,24 @@ def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
     csv.field_size_limit(_MOST_CELL_BYTES)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     lines: list[tuple[int, list[str]]] = []
+    num_cells = 0
     try:
         for cells in reader:
+            num_cells += len(cells)
+            if num_cells > MOST_CELLS:
+                raise _too_large(path, f"more than {reader.line_num:,} lines of {len(cells)} cells")
             if any(cell.strip() for cell in cells):
                 lines.append((reader.line_num, [cell.strip(" \t\r") for cell in cells]))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not a table ({error}); is a quote left open?") from None
     return lines
+
+
+def _too_large(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path} has {what}, and a table is held in memory: {MOST_CELLS:,} cells at most; give some of the rows, drawn "
+        "at random, or fewer columns"
+    )
 
 
 def _outside_quotes(line: str) -> str:
@@ -80,7 +92,7 @@ def _as_table(lines: list[tuple[int, list[str]]], path: Path) -> Table:
         raise DataError(f"{path} has two columns called {listed(twice)}; rename one of them")
     body = lines if headless else lines[1:]
     if not body:
-        raise DataError(f"{path} has column names and no rows; expected a line an image")
+        raise DataError(f"{path} has column names and no rows; expected a line an image or row")
     for number, cells in body:
         if len(cells) > len(names) and any(cells[len(names) :]):
             raise DataError(
@@ -100,20 +112,23 @@ def _read_parquet(path: Path) -> Table:
             f"`{os.path.basename(sys.executable)} -m pip install pyarrow`, or save the table as CSV"
         ) from None
     try:
+        described = parquet.read_metadata(path)
+        if described.num_rows * described.num_columns > MOST_CELLS:
+            raise _too_large(path, f"{described.num_rows:,} rows of {described.num_columns} columns")
         found = parquet.read_table(path).to_pydict()
     except (ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{path} is damaged or not a Parquet file ({reason})") from None
-    columns = {str(name): [_as_text(value) for value in values] for name, values in found.items()}
+    columns = {str(name): [as_text(value) for value in values] for name, values in found.items()}
     num_rows = len(next(iter(columns.values()), []))
     if not num_rows:
-        raise DataError(f"{path} has no rows; expected one an image")
+        raise DataError(f"{path} has no rows; expected one an image or row")
     return Table(columns, [f"row {number}" for number in range(num_rows)])
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a cell as CSV would have it; a whole number that pandas made a float is whole again."""
-    if value is None or value != value:
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

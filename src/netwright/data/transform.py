@@ -16,6 +16,7 @@ from netwright.data.channels import to_channels
 from netwright.data.decode import MAX_PIXELS, decode_sized
 from netwright.data.labelled import Array
 from netwright.data.resize import central_box, centre_offset, check_aspect, fit, shrink, whole_size
+from netwright.data.row_transform import RowTransform
 from netwright.errors import DataError
 
 Picture = str | Path | bytes | Image.Image | Array
@@ -30,8 +31,9 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     the short side before the cut, leaves. uint8 pixels mean 0 (black) to 255; pixels of another dtype lie in
     `value_range` (black, white). `mean` and `std`, one a channel, are of pixels in [0, 1]. kind: "images"; "ready"
     (floats of the user's own data set, taken as they are); "custom" (the user's own transform takes the place of
-    scaling and normalising, see `custom.apply_custom`). `views` of the network's input are what a prediction is the
-    mean over, see `views.with_views`."""
+    scaling and normalising, see `custom.apply_custom`); "rows" (of a table, read by `table`: in the store an image of
+    one pixel with a channel a feature, for the network (B, D)). `views` of the network's input are what a prediction is
+    the mean over, see `views.with_views`."""
 
     channels: int
     image_size: tuple[int, int]
@@ -42,8 +44,9 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
     value_range: tuple[float, float] | None = None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
-    kind: Literal["images", "ready", "custom"] = "images"
+    kind: Literal["images", "ready", "custom", "rows"] = "images"
     views: Literal["none", "mirror", "mirror_shift"] = "none"
+    table: RowTransform | None = None
 
     def decode(self, source: Picture, max_pixels: int = MAX_PIXELS) -> Array:
         """Return a picture as the store keeps it: (*store_size, C), or its own size; uint8, float32 for other arrays.
@@ -51,6 +54,8 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         The memory may be the source's own, or not writable. Arrays are (H, W) or (H, W, C); those that are not uint8
         lie in `value_range`.
         Raises DataError, with the file's name and the reason, for what can't be read."""
+        if self.kind == "rows":
+            raise DataError("the network takes the rows of a table; give a table (.csv, .tsv, .parquet), not pictures")
         if self.kind == "ready":
             raise DataError("the network was trained on ready tensors of your own Dataset; give tensors, not pictures")
         if isinstance(source, np.ndarray):
@@ -147,6 +152,8 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         The result is a view of memory in NHWC order, that is in channels_last format. `in_unit_range`: floats that
         `unit` has scaled already; `out`: memory (B, h, w, C) for the result. Never writes into `pixels`."""
         pixels = self.crop(pixels)
+        if self.kind == "rows":
+            return pixels.to(torch.float32).flatten(1)
         if self.kind == "ready":
             return pixels.to(torch.float32).permute(0, 3, 1, 2)
         if pixels.dtype == torch.uint8:
@@ -180,3 +187,8 @@ def _affine(
     scale = 1 / ((white - black) * stds)
     bias = -black * scale - means / stds
     return tuple(values.repeat(width).to(torch.float32).to(device) for values in (scale, bias))  # type: ignore[return-value]
+
+
+def categories_of(transform: EvalTransform) -> tuple[int, ...]:
+    """Return how many codes each category of a table has; none of images."""
+    return () if transform.table is None else transform.table.category_sizes

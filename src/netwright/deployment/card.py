@@ -21,24 +21,38 @@ def card_of(bundle: Described) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
+def _thing(bundle: Described) -> str:
+    """Return what it answers for: an image, or a row of a table."""
+    return "row" if bundle["transform"]["kind"] == "rows" else "image"
+
+
 def _what(bundle: Described) -> list[str]:
-    height, width = bundle["image_size"]
     num_train = bundle["data"].get("num_train")
-    trained = f"on {num_train:,} images" if isinstance(num_train, int) else "on images"
-    kind = {1: "gray", 3: "RGB"}.get(bundle["in_channels"], f"{bundle['in_channels']}-channel")
+    trained = f"on {num_train:,} {_thing(bundle)}s" if isinstance(num_train, int) else f"on {_thing(bundle)}s"
     return [
         f"{_kind(bundle)} It was trained "
         f"{trained} of {bundle['data'].get('name', 'images')}; the weights are those of epoch {bundle['epoch']}.",
         "",
-        f"- input: {kind} images, {height} × {width} pixels after the preprocessing that bundle.json holds",
+        f"- input: {_input(bundle)}",
         f"- data fingerprint: {str(bundle['data'].get('fingerprint', '?'))[:16]}",
     ]
 
 
+def _input(bundle: Described) -> str:
+    table = bundle["transform"].get("table")
+    if table is not None:
+        names = ", ".join(column["name"] for column in table["columns"])
+        return f"rows with the columns {names}, read as bundle.json says"
+    height, width = bundle["image_size"]
+    kind = {1: "gray", 3: "RGB"}.get(bundle["in_channels"], f"{bundle['in_channels']}-channel")
+    return f"{kind} images, {height} × {width} pixels after the preprocessing that bundle.json holds"
+
+
 def _kind(bundle: Described) -> str:
     if bundle["class_names"]:
-        return f"An image classifier: one of {len(bundle['class_names'])} classes for each image."
-    return "It says one number for each image, in the unit of the targets that it was trained on."
+        what = "An image classifier" if _thing(bundle) == "image" else "A classifier"
+        return f"{what}: one of {len(bundle['class_names'])} classes for each {_thing(bundle)}."
+    return f"It says one number for each {_thing(bundle)}, in the unit of the targets that it was trained on."
 
 
 def _metrics(bundle: Described) -> list[str]:
@@ -86,21 +100,25 @@ def _use(bundle: Described) -> list[str]:
     own = [part for part, is_own in given.items() if is_own]
     if own:
         return [f"In Python, with the {' and the '.join(own)} that it was trained with given again: nw.load(run, …)."]
-    return ["    netwright predict BUNDLE IMAGES…", "", "BUNDLE is this folder, or the zip file of it."]
+    inputs = "IMAGES…" if _thing(bundle) == "image" else "ROWS.csv"
+    return [f"    netwright predict BUNDLE {inputs}", "", "BUNDLE is this folder, or the zip file of it."]
 
 
 def _limits(bundle: Described) -> list[str]:
+    thing = _thing(bundle)
     lines = [
-        "- It answers with one of its classes for any image, also for what is none of them."
+        f"- It answers with one of its classes for any {thing}, also for what is none of them."
         if bundle["class_names"]
-        else "- It answers with a number for any image, also for one that is like none of its data.",
-        "- How good it is was measured on images like those of its data; elsewhere it may be worse. Judge it on images "
-        "of your own first: netwright evaluate RUN --data FOLDER.",
+        else f"- It answers with a number for any {thing}, also for one that is like none of its data.",
+        f"- How good it is was measured on {thing}s like those of its data; elsewhere it may be worse. Judge it on "
+        f"{thing}s of your own first: netwright evaluate RUN --data {'FOLDER' if thing == 'image' else 'ROWS.csv'}.",
     ]
     kind: Any = (bundle["golden"] or {}).get("kind")
     said = {
         None: "- It carries no golden samples, so its answers can't be compared with those that it gave when trained.",
-        "real": "- Its golden samples are real images of its data: whoever has the bundle sees them.",
-        "synthetic": "- Its golden samples are synthetic: blurred blends of 8 images each, with noise.",
+        "real": f"- Its golden samples are real {thing}s of its data: whoever has the bundle sees them.",
+        "synthetic": "- Its golden samples are synthetic: blurred blends of 8 images each, with noise."
+        if thing == "image"
+        else "- Its golden samples are synthetic: each column of another row.",
     }
     return [*lines, said[kind]]

@@ -76,6 +76,13 @@ def _plainly(network: nn.Module) -> Iterator[None]:
         network.to(device).train(training)
 
 
+def shuffled_columns(rows: Tensor, num: int = NUM_GOLDEN) -> Tensor:
+    """Make `num` synthetic rows from rows (M, 1, 1, D): each column from another row, so that nobody is in them."""
+    generator = torch.Generator().manual_seed(0)
+    places = torch.stack([torch.randperm(len(rows), generator=generator) for _ in range(rows.shape[3])])
+    return rows[places[:, :num].T, 0, 0, torch.arange(rows.shape[3])][:, None, None, :].contiguous()
+
+
 def blends(images: Tensor, num: int = NUM_GOLDEN) -> Tensor:
     """Make `num` synthetic images from images (M, h, w, C): same size and dtype, nobody recognisable.
 

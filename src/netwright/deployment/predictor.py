@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netwright.data.custom import apply_custom, custom_input
 from netwright.data.items import ready_item
 from netwright.data.labelled import Array
-from netwright.data.transform import EvalTransform
+from netwright.data.transform import EvalTransform, categories_of
 from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle, load_bundle
 from netwright.deployment.prediction import ANSWERING, Answer
@@ -126,6 +126,7 @@ def load_predictor(
             image_size=bundle.image_size,
             num_outputs=bundle.task.num_outputs,
             output=bundle.task.output,
+            categories=categories_of(bundle.transform),
         )
     )
     try:

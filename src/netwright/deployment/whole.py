@@ -55,6 +55,11 @@ def build_whole(network: nn.Module, bundle: Bundle) -> WholeNetwork:
             "the transform is your own, any code, and can't be put into an exported file; train with one of "
             "netwright's, or export run.network() alone with torch.onnx.export"
         )
+    if bundle.transform.kind == "rows":
+        raise InputError(
+            "an exported file takes pixels, and this network the rows of a table; keep the bundle (--format bundle), "
+            "which reads tables itself"
+        )
     own = copy.deepcopy(network).to("cpu").to(memory_format=torch.contiguous_format)
     for parameter in own.parameters():
         parameter.requires_grad_(False)

@@ -42,6 +42,8 @@ def neighbour_rows(train: Rows, bytes_of_one: int) -> Rows:
 
 def _neighbours(prepared: PreparedData, split: str, known: PreparedData) -> dict[str, Any] | None:
     stores = (prepared.store, known.store)
+    if prepared.transform.kind == "rows":  # features of different kinds have no distance; row_baselines has more
+        return None
     if any(store.items is not None for store in stores) or "train" not in known.rows or not len(prepared.rows[split]):
         return None
     train = neighbour_rows(known.rows["train"], _bytes_of_one(known))

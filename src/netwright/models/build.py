@@ -25,17 +25,25 @@ class Sizes(TypedDict):
 
 
 def build_model(
-    model: Model, *, in_channels: int, image_size: tuple[int, int], num_outputs: int, output: Output
+    model: Model,
+    *,
+    in_channels: int,
+    image_size: tuple[int, int],
+    num_outputs: int,
+    output: Output,
+    categories: tuple[int, ...] = (),
 ) -> nn.Module:
     """Build a network with fresh weights: images (B, in_channels, height, width) float32 -> (B, num_outputs) float32,
     or (B, num_outputs, height, width) of one for masks.
 
     `image_size` is (height, width) in pixels; `output` is what the criterion needs and gives way to the model's own
-    `output` where that is set. The weights depend on torch's global generator only, which the caller seeds.
+    `output` where that is set; `categories` are codes a category of rows (B, in_channels). The weights depend on
+    torch's global generator only, which the caller seeds.
 
     Raises RecipeError when the name is unknown, an argument does not fit or the images have a size that the
     network can't take."""
     request = _request(model, in_channels, image_size, num_outputs, output)
+    request = dataclasses.replace(request, categories=categories)
     network = builder_for(model)(model, request)
     put_head(network, model.head or Head(name="own"), request)
     return network

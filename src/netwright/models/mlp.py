@@ -10,6 +10,7 @@ from torch import nn
 from netwright.config.models import Linear, Mlp
 from netwright.models.layers import hidden_layers, output_layer
 from netwright.models.request import Request
+from netwright.models.row_features import OneHotFeatures
 
 
 def build_linear(model: Linear, request: Request) -> nn.Module:
@@ -26,11 +27,15 @@ def build_mlp(model: Mlp, request: Request) -> nn.Module:
 
 def _num_pixels(request: Request) -> int:
     height, width = request.image_size
+    if request.categories:
+        return OneHotFeatures(request.in_channels, request.categories).num_outputs
     return request.in_channels * height * width
 
 
 def _flat_network(request: Request, hidden: nn.Sequential, num_features: int) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    if request.categories:
+        layers["flatten"] = OneHotFeatures(request.in_channels, request.categories)
     if len(hidden):
         layers["hidden"] = hidden
     layers["head"] = nn.Linear(num_features, request.num_outputs)

@@ -8,13 +8,25 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from netwright.config.models import MODELS, AlexNet, Cnn, CustomModel, Linear, Mlp, Model, TorchvisionModel, Unet
+from netwright.config.models import (
+    MODELS,
+    AlexNet,
+    Cnn,
+    CustomModel,
+    Linear,
+    Mlp,
+    Model,
+    TabularMlp,
+    TorchvisionModel,
+    Unet,
+)
 from netwright.errors import RecipeError, did_you_mean
 from netwright.models.alexnet import build_alexnet
 from netwright.models.cnn import build_cnn
 from netwright.models.mlp import build_linear, build_mlp
 from netwright.models.request import Request
 from netwright.models.segmentation_models import build_segmentation, segmentation_names
+from netwright.models.tabular_mlp import build_tabular_mlp
 from netwright.models.timm_models import TIMM, build_timm
 from netwright.models.torchvision_models import architecture_names, build_torchvision, needs_logits
 from netwright.models.unet import build_unet
@@ -26,6 +38,7 @@ U = TypeVar("U", bound=UserBuilder)
 BUILDERS: dict[type[Model], Builder] = {
     Linear: build_linear,
     Mlp: build_mlp,
+    TabularMlp: build_tabular_mlp,
     Cnn: build_cnn,
     AlexNet: build_alexnet,
     Unet: build_unet,

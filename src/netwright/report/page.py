@@ -18,7 +18,7 @@ from netwright.report.commands import shown_commands, trained_by
 from netwright.report.mixups import Matrix, confusion
 from netwright.report.numbers_shown import numbers_shown
 from netwright.report.records import Records
-from netwright.report.tasks import TASK_PAGES, sections_of
+from netwright.report.tasks import TASK_PAGES, kind_of, sections_of
 
 MOST_CLASSES = 30
 MOST_LOOKS = 50
@@ -111,6 +111,7 @@ def _context(records: Records, extras: Extras) -> dict[str, Any]:
         "picture_address": picture_address,
         "class_names": records.class_names,
         "task": TASK_PAGES[records.task],
+        "kind": kind_of(records),
         "sections": sections_of(records, extras.panels),
         "answers": notable(records),
         "numbers": numbers_shown(records),
@@ -137,6 +138,8 @@ def accuracies(records: Records) -> list[tuple[str, float, list[float], int]]:
             rows.append((f"this network, {split} without twins", records.metrics[split]["without_twins"]))
     for split in records.judged:
         found = records.metrics[split].get("baselines") or {}
+        others = (("linear", "a linear model"), ("boosting", "boosted trees"))
+        rows += [(f"{name}, {split}", found[key]) for key, name in others if key in found]
         near = found.get("nearest_neighbours")
         if near:
             rows.append((f"{near['neighbours']} nearest by pixels, {split}", near))

@@ -42,6 +42,13 @@ TASK_PAGES = {
 }
 
 
+def kind_of(run: Records) -> str:
+    """Say what was trained: "An image classifier", "A classifier of a table's rows"."""
+    if run.recipe.get("data", {}).get("target") is None:
+        return TASK_PAGES[run.task].kind
+    return "A classifier of a table's rows" if run.class_names else "A network that says a number for a table's rows"
+
+
 def sections_of(run: Records, panels: Any) -> list[Section]:
     """Return the sections of a run's report that have something to show, in their order."""
     every: list[Section] = [

@@ -33,10 +33,8 @@ def announce(
     """Say what will be trained on what, where, and about how long it will take."""
     plan = settled.plan
     labelled = prepared.labelled
-    height, width = prepared.transform.image_size
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in prepared.rows.items())
-    colour = "gray" if prepared.transform.channels == 1 else "RGB"
-    console.say(f"data     {labelled.name}: {counts}; {height} × {width} {colour}, {_targets_of(prepared)}")
+    console.say(f"data     {labelled.name}: {counts}; {_inputs_of(prepared)}, {_targets_of(prepared)}")
     for notice in labelled.notices:
         console.say(f"         {notice}")
     say_leaks(console, prepared.leaks)
@@ -58,6 +56,15 @@ def announce(
         f", goes on in epoch {state.progress.epoch}" if state.progress.step and not state.progress.finished else ""
     )
     console.say(f"run      {folder.path}{going_on}")
+
+
+def _inputs_of(prepared: PreparedData) -> str:
+    """Say what the network sees: "28 × 28 gray", "12 features of 9 columns"."""
+    transform = prepared.transform
+    if transform.table is not None:
+        return f"{transform.channels} features of {len(transform.table.columns)} columns"
+    height, width = transform.image_size
+    return f"{height} × {width} {'gray' if transform.channels == 1 else 'RGB'}"
 
 
 def _targets_of(prepared: PreparedData) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from netwright.config.overrides import SHORT_NAMES, override
 from netwright.config.recipe import PARTS, Recipe, build_recipe
+from netwright.config.rows import with_row_defaults
 from netwright.config.sections import SECTIONS
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.workflows import resume as resume_workflow
@@ -36,9 +37,10 @@ def train(
     """Train a classifier and return its run.
 
     `data`: a name, a folder, an `.npz`, a table, a recipe's name or file, a `Recipe`; or arrays (images, targets), a
-    dict of them by split, or a map-style torch `Dataset`. `model`, `criterion`, `optimizer`, `transform`: a name, a
-    mapping as in a recipe, or an own object (see `netwright.workflows.own.Own`). `settings`: the command line's short
-    options (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections (`training={"patience": 3}`).
+    dict of them by split, a map-style torch `Dataset`, or a DataFrame (with `target`). `model`, `criterion`,
+    `optimizer`, `transform`: a name, a mapping as in a recipe, or an own object (see `netwright.workflows.own.Own`).
+    `settings`: the command line's short options (`epochs`, `lr`, `batch_size`, `seed`, …) or whole sections
+    (`training={"patience": 3}`).
 
     Raises RecipeError, DataError, MachineError or WorkFailed."""
     parts = {"model": model, "transform": transform, "criterion": criterion, "optimizer": optimizer}
@@ -98,7 +100,7 @@ def plan_training(
         recipe, name = plan_recipe(str(data), pairs), plan_name(str(data))
     else:
         described = f"<{type(data).__name__}>"
-        base = with_network_of_run({"data": {"source": described}}, pairs)
+        base = with_network_of_run(with_row_defaults({"data": {"source": described}}, pairs), pairs)
         recipe, name = build_recipe(override(base, pairs)), "arrays"
         recipe = recipe.replace(model=settled_weights(recipe.model))
     return recipe, own, name

@@ -22,6 +22,7 @@ from netwright.data.leaks.gate import Gated, pass_gate
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, split_rows
+from netwright.data.transform import categories_of
 from netwright.deployment.predictor import own_copy
 from netwright.errors import DataError, RecipeError, did_you_mean, listed
 from netwright.models import build_model
@@ -41,6 +42,7 @@ from netwright.training.state import Sums, TrainingState
 from netwright.workflows.own import Own
 
 WHITENING_IMAGES = 5000
+EVALUATED_ROWS = 4096
 EVALUATED_PIXELS = 2**21  # of a batch: 41 photographs
 
 
@@ -61,7 +63,7 @@ def open_prepared(
     if known_files is not None:
         labelled = open_same(recipe, own, known_files)
     else:
-        labelled = open_data(recipe.data, own.data)
+        labelled = open_data(recipe.data, own.data, split=recipe.split)
     recipe = with_task(recipe, labelled.task)  # before anything is decoded: what makes no sense is refused
     if known_leaks is None:
         published = own.data is None and recipe.data.source in NAMED_SETS
@@ -76,7 +78,7 @@ def open_same(recipe: Recipe, own: Own, kept: Mapping[str, Any], what: str = "th
     """Open the data of a run again by its split.json, `kept`. Raises DataError that lists files that have changed."""
     if own.data is None:
         check_files_there(kept, recipe.data, what)
-    labelled = open_data(recipe.data, own.data)
+    labelled = open_data(recipe.data, own.data, split=recipe.split)
     check_same_files(kept, labelled, what)
     return labelled
 
@@ -84,7 +86,9 @@ def open_same(recipe: Recipe, own: Own, kept: Mapping[str, Any], what: str = "th
 def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     """Write out what the recipe left open and the data and the machine decided."""
     recipe = with_task(recipe, prepared.labelled.task)
-    data = msgspec.structs.replace(recipe.data, image_size=prepared.transform.image_size)
+    data = recipe.data
+    if prepared.transform.kind != "rows":
+        data = msgspec.structs.replace(data, image_size=prepared.transform.image_size)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
     transform = msgspec.structs.replace(recipe.transform, normalize=recipe.transform.normalize or "computed")
@@ -156,6 +160,8 @@ def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Ma
     On a CPU, that is: a layer of SqueezeNet takes 3 MB for a photograph of 224 × 224, one of VGG-16 13 MB. Judging 153
     of them in batches of 64 and not of 256 took 0.85 GiB in place of 1.30."""
     height, width = prepared.transform.image_size
+    if prepared.transform.kind == "rows":
+        return Batches(prepared, split, batch_size=EVALUATED_ROWS, device=machine.device)
     most = max(1, min(256, EVALUATED_PIXELS // (height * width))) if machine.device.type == "cpu" else 256
     size = max(recipe.training.batch_size, min(most, 4 * recipe.training.batch_size))
     return Batches(prepared, split, batch_size=size, device=machine.device)
@@ -173,9 +179,12 @@ def build_network(
         "num_outputs": task.num_outputs,
         "output": task.output,
     }
+    categories = categories_of(prepared.transform)
     if pretrained is not None:
+        if categories:
+            raise RecipeError("weights from elsewhere can't be put into a network for rows with categories")
         return build_pretrained(recipe.model, pretrained, class_names=task.class_names, **size)
-    model = build_model(recipe.model, **size)
+    model = build_model(recipe.model, **size, categories=categories)
     _whiten(model, prepared, machine)
     return model, None
 

@@ -24,6 +24,8 @@ def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
         raise InputError(f"{path} exists already; nothing was overwritten: choose another --out")
     bundle_path = folder.finished_bundle()
     predictor = load_predictor(bundle_path, choose_machine(Runtime(device="cpu", precision="fp32")))
+    if predictor.bundle.task.name != "classification" or predictor.transform.kind == "rows":
+        raise InputError("the script is written for image classifiers, and this network is none; keep the bundle")
     counts = {split: list(each.values()) for split, each in read_json(folder.data)["counts"].items()}
     made = write_script(
         folder.read_recipe(),

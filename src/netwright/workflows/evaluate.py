@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from netwright.config.sections import Split
 from netwright.data.batches import Batches
 from netwright.data.prepare import PreparedData
 from netwright.deployment.predictor import Predictor, load_predictor
@@ -64,7 +65,9 @@ def evaluate_run(
         if data is None:
             prepared = open_own_split(folder, own, recipe, predictor, split)
         else:
-            prepared = open_other_data(recipe.data, own, data, predictor, data_root)
+            prepared = open_other_data(
+                recipe.data, own, data, predictor, data_root, Split(by_time=recipe.split.by_time)
+            )
             split = _split_of_other(folder, prepared)
         rows_of = "test" if split == "other" else split
         prepared = dataclasses.replace(prepared, transform=predictor.transform, leaks=_leaks_of(folder, split))

@@ -31,6 +31,10 @@ def evaluate_bundle(bundle: Path, *, data: Any, data_root: str | None = None, sh
         )
     own = Own()
     with opened(bundle, own) as predictor:
+        if predictor.transform.kind == "rows":
+            raise InputError(
+                f"{bundle} does not say which column it learnt; judge the run: evaluate RUN --data ROWS.csv"
+            )
         task = predictor.bundle.task
         section = Data(root=data_root, task=task.name, value_range=predictor.transform.value_range)
         prepared = open_other_data(section, own, data, predictor, data_root)

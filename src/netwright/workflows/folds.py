@@ -51,6 +51,8 @@ def evaluate_folds_of(folder: RunFolder, own: Own, num_folds: int, *, console: C
     folder.finished_bundle()
     console = console or Console()
     recipe = folder.read_recipe()
+    if recipe.data.task not in ("auto", "classification"):
+        raise InputError(f"--folds looks for wrong labels among classes, and {folder.path} is a {recipe.data.task}")
     labelled = open_own_data(folder, own, recipe)
     splits = read_manifest(folder.split, labelled)
     rows = np.concatenate([part for name, part in splits.items() if name != "test"])
@@ -85,7 +87,9 @@ def _judge_part(
     """Train on the rest and keep what that network says of the part held out; False when it was interrupted."""
     given = path / f"split-{number}.json"
     write_json(given, manifest(labelled, rest))
-    recipe = recipe.replace(split=Split(seed=recipe.split.seed, manifest=str(given.resolve())))
+    recipe = recipe.replace(
+        split=Split(seed=recipe.split.seed, manifest=str(given.resolve()), by_time=recipe.split.by_time)
+    )
     fold = RunFolder(path / f"fold-{number}")
     if _train(fold, recipe, console, own):
         return False

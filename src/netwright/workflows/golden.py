@@ -7,7 +7,7 @@ from netwright.config.datasets import BUILT_IN
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.shown import shown_pixels
-from netwright.deployment.golden import BLENDED, NUM_GOLDEN, Golden, blends, golden_outputs
+from netwright.deployment.golden import BLENDED, NUM_GOLDEN, Golden, blends, golden_outputs, shuffled_columns
 from netwright.workflows.own import Own
 
 
@@ -27,7 +27,9 @@ def make_golden(kind: str, prepared: PreparedData, network: nn.Module) -> Golden
     wanted = NUM_GOLDEN if kind == "real" else NUM_GOLDEN * BLENDED
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(wanted, len(rows))).round().astype(np.int64))]
     images = shown_pixels(prepared, chosen)
-    if kind == "synthetic":
+    if kind == "synthetic" and prepared.transform.kind == "rows":
+        images = shuffled_columns(images)
+    elif kind == "synthetic":
         images = blends(images)
     logits = golden_outputs(network, prepared.transform, prepared.custom, images)
     return Golden("real" if kind == "real" else "synthetic", images, logits)

@@ -19,6 +19,7 @@ from netwright.inspection.summary import summarize
 from netwright.runs.outputs import StoredOutputs
 from netwright.workflows.explain import explain_rows, surest_mistakes
 from netwright.workflows.own import Own
+from netwright.workflows.row_importance import dependence, importance
 
 MOST_MISTAKES, MOST_FILTERS = 6, 64
 
@@ -49,12 +50,54 @@ def look_inside(predictor: Predictor, labelled: LabelledData | None, own: Own, v
     layers = layers_of(predictor.network, (bundle.in_channels, *bundle.image_size))
     sheets: list[Sheet] = []
     missing: list[str] = []
+    if predictor.transform.kind == "rows":
+        return Inside(layers, _columns(predictor, labelled, val), ())
     try:
         sheets.append(_filters(predictor))  # first: a network without convolution has no Grad-CAM either
         sheets[:0] = _mistakes(predictor, labelled, own, val)
     except NetwrightError as error:
         missing.append(str(error))
     return Inside(layers, tuple(sheets), tuple(missing))
+
+
+def _columns(predictor: Predictor, labelled: LabelledData | None, val: StoredOutputs | None) -> tuple[Sheet, ...]:
+    """Return pictures of the columns that a network for rows goes by, measured on val."""
+    if labelled is None or val is None:
+        return ()
+    from netwright.report.row_pictures import draw_dependence, draw_importance  # loads matplotlib: 0.4 s
+
+    names, rises, error = importance(predictor, labelled, val.rows)
+    order = [names[place] for place in np.argsort(-rises.mean(axis=1))]
+    panels = dependence(predictor, labelled, val.rows, order)
+    classes = labelled.class_names
+    says = f"probability of {classes[-1]}" if classes else "mean answer"
+    text = (
+        f"By how much the {error} on val rises when one column is shuffled and the others stay (the mean of ten times, "
+        "and their standard deviation). Columns that say the same share their importance."
+    )
+    shown = (
+        "The mean answer for rows of val when one column is set to a value and the others stay: what the network has "
+        "learnt, also where no such row is."
+    )
+    pictures = [
+        figure_picture(draw_importance(names, rises, unit=error)),
+        figure_picture(draw_dependence(panels, says=says)),
+    ]
+    return (
+        Sheet("Which columns it goes by", text, ((*pictures[0], "importance of the columns"),)),
+        Sheet("How its answer depends on them", shown, ((*pictures[1], f"{says} by column"),)),
+    )
+
+
+def figure_picture(figure: Any) -> tuple[bytes, int, int]:
+    """Return a figure as PNG, with its size in pixels as it is shown."""
+    from netwright.report.style import png_bytes
+
+    content = png_bytes(figure)
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+    scale = min(1.0, 760 / width)
+    return content, round(width * scale), round(height * scale)
 
 
 def layers_of(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from netwright.tasks.registry import TASKS
 from netwright.tasks.task import Task, TrainTargets
 from netwright.workflows import judging_classes, judging_numbers
 from netwright.workflows.build import eval_batches
+from netwright.workflows.judging_rows import verdicts
 from netwright.workflows.own import Own
 
 
@@ -113,7 +114,13 @@ def judge(
         outputs, task, recipe.criterion, targets, temperature=temperature, fitted_here=fitted_here
     )
     metrics |= judging.beside(outputs, prepared, split, targets, temperature=temperature, train=train)
+    metrics |= in_words(metrics, prepared)
     return outputs, metrics | {"views": NUM_VIEWS[views]}
+
+
+def in_words(metrics: dict[str, Any], prepared: PreparedData) -> dict[str, Any]:
+    """Return what other models on the same rows say about the network's result; nothing of images."""
+    return {"verdicts": verdicts(metrics)} if prepared.transform.kind == "rows" else {}
 
 
 def targets_of_run(folder: RunFolder, task: Task) -> TrainTargets:

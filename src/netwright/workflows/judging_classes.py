@@ -24,6 +24,7 @@ from netwright.runs.history import Record
 from netwright.tasks.classification import sample_losses
 from netwright.tasks.task import Task, TrainTargets
 from netwright.tasks.temperature import tempered
+from netwright.workflows.judging_rows import beside_rows
 
 MOST_SUSPECTS = 50
 ALMOST_IMPOSSIBLE = -100.0
@@ -74,6 +75,7 @@ def beside(
     test on images without a twin in train or val, where some have one."""
     assert targets.counts is not None
     found: dict[str, Any] = {"baselines": baselines(prepared, split, targets.counts, train)}
+    found["baselines"] |= beside_rows(predicted(outputs), prepared, split, train)
     found["suspects"] = suspect_images(outputs, prepared, temperature)
     return found | without_twins(outputs, prepared, split)
 

@@ -15,6 +15,7 @@ from netwright.evaluation.outputs import Outputs
 from netwright.runs.folder import RunFolder
 from netwright.runs.history import Record
 from netwright.tasks.task import Task, TrainTargets
+from netwright.workflows.judging_rows import beside_rows
 
 DECIDING = ("mae", "mae_interval", "rmse", "r2", "r2_interval", "loss", "num_samples")
 HEADLINE = "r2"
@@ -48,7 +49,8 @@ def beside(
     train: PreparedData | None = None,
 ) -> dict[str, Any]:
     """Return what stands beside the metrics: always saying train's mean."""
-    return {"baselines": {"mean": mean_baseline(outputs.targets.numpy(), targets.mean)}}
+    found = {"mean": mean_baseline(outputs.targets.numpy(), targets.mean)}
+    return {"baselines": found | beside_rows(predicted(outputs), prepared, split, train)}
 
 
 def without_run(

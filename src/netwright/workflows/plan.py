@@ -9,6 +9,7 @@ import msgspec
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
 from netwright.config.recipe import Recipe, build_recipe
+from netwright.config.rows import with_row_defaults
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
 from netwright.runs.folder import recipe_text as recipe_text
@@ -21,7 +22,7 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
     """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz, a table) and settings.
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
-    base = with_network_of_run(_base(data or DEFAULT), settings)
+    base = with_network_of_run(with_row_defaults(_base(data or DEFAULT), settings), settings)
     recipe = build_recipe(override(base, settings))
     return recipe.replace(data=_settled(recipe.data), model=settled_weights(recipe.model))
 

@@ -19,6 +19,7 @@ from netwright.errors import DataError, WeightsError
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
+from netwright.workflows.predict_rows import predict_rows
 
 MOST_PLOTTED = 12
 
@@ -36,10 +37,13 @@ def predict_files(
 
     `paths` are files, folders, patterns or `-`, see `data.image_paths`. `plot` also draws the first images beside their
     probabilities. For more answers than memory holds: `predict_into`. Raises DataError when there is no image."""
-    files = list(image_paths(paths, standard_input))
-    if not files:
-        raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor:
+        if predictor.transform.kind == "rows":
+            answers = [answer for some in predict_rows(predictor, paths) for answer in some]
+            return as_json(answers, top, predictor.bundle.temperature is not None)
+        files = list(image_paths(paths, standard_input))
+        if not files:
+            raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
         answers = _answers(predictor, files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
@@ -71,9 +75,14 @@ def named_sources(images: Any) -> tuple[list[Any], list[str]]:
 
 
 def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
-    """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images."""
-    sources, names = named_sources(images)
+    """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images.
+
+    Where the network takes rows they are a DataFrame, or paths of tables, and there is one mapping a row."""
     with opened(folder.path, own) as predictor:
+        if predictor.transform.kind == "rows":
+            tables = list(images) if isinstance(images, (list, tuple)) else [images]
+            return [answer.to_mapping(top) for some in predict_rows(predictor, tables) for answer in some]
+        sources, names = named_sources(images)
         if isinstance(images, np.ndarray) and predictor.takes_whole(images):
             return [answer.to_mapping(top) for some in predict_array(predictor, images) for answer in some]
         answers = _answers(predictor, sources, names)

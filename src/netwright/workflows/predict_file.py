@@ -18,6 +18,7 @@ from netwright.errors import DataError, InputError, Interrupted
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
+from netwright.workflows.predict_rows import predict_rows
 
 MOST_COLUMNS = 100  # with more classes than that a file has the five likeliest of each image, unless told otherwise
 FEW = 5
@@ -46,10 +47,12 @@ def predict_into(
     elif out.exists():
         raise InputError(f"{out} is there already; give another name, or --overwrite")
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
-    first = next(sources, None)
-    if first is None:
-        raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor, stop_switch() as switch:
+        if predictor.transform.kind == "rows":
+            return _rows_into(predictor, paths, out, top)
+        first = next(sources, None)
+        if first is None:
+            raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
         classes = predictor.bundle.task.class_names or None
         top = top or (FEW if classes and len(classes) > MOST_COLUMNS else None)
         with Journal(out, {"network": predictor.fingerprint(), "top": top}) as journal:
@@ -67,6 +70,23 @@ def predict_into(
         "num_already_done": known,
         "seconds": seconds,
         "images_per_second": num_new / seconds if num_new else None,
+        "calibrated": predictor.bundle.temperature is not None,
+    }
+
+
+def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int | None) -> dict[str, Any]:
+    """Predict the rows of tables into `out`; they lie in memory and take seconds, so nothing is gone on with."""
+    start = time.perf_counter()
+    answers = [answer.to_mapping(top) for some in predict_rows(predictor, paths) for answer in some]
+    write_answers(out, answers, predictor.bundle.task.class_names or None, top)
+    seconds = time.perf_counter() - start
+    return {
+        "out": str(out),
+        "num_images": len(answers),
+        "num_errors": 0,
+        "num_already_done": 0,
+        "seconds": seconds,
+        "images_per_second": len(answers) / seconds,
         "calibrated": predictor.bundle.temperature is not None,
     }
 

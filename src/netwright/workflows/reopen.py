@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from netwright.config.recipe import Recipe
-from netwright.config.sections import Data
+from netwright.config.sections import Data, Split
 from netwright.data.discover import describe_source
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import LabelledData
@@ -61,11 +61,17 @@ def open_neighbours(folder: RunFolder, own: Own, recipe: Recipe, predictor: Pred
 
 
 def open_other_data(
-    section: Data, own: Own, data: Any, predictor: Predictor, data_root: str | None = None
+    section: Data,
+    own: Own,
+    data: Any,
+    predictor: Predictor,
+    data_root: str | None = None,
+    split: Split | None = None,
 ) -> PreparedData:
     """Open other labelled data of the same classes, their test split or else all of them, as one split called test.
 
-    `section` is the recipe's of the run: how arrays are to be read."""
+    `section` is the recipe's of the run: how arrays are to be read; of `split` the column of time. The columns of a
+    table are what they were in training, whatever they look like now."""
     named = isinstance(data, (str, Path))
     source = str(data) if named else section.source
     section = msgspec.structs.replace(section, classes=None, group_by=None, source=source)
@@ -74,7 +80,11 @@ def open_other_data(
     elif data_root is None:  # another table's paths begin at its own folder
         section = msgspec.structs.replace(section, root=None)
     task = predictor.bundle.task
-    labelled = open_data(section, None if named else data, training=False)
+    table = predictor.transform.table
+    if table is not None:
+        kinds: dict[str, str] = {column.name: column.kind for column in table.columns}
+        section = msgspec.structs.replace(section, columns={**kinds, "*": "ignore"}, allow_leaks=True)
+    labelled = open_data(section, None if named else data, training=False, split=split)
     if labelled.task != task.name:
         raise DataError(f"{labelled.name} is for {labelled.task}, and the network was trained for {task.name}")
     labelled = as_classes(labelled, task.class_names)

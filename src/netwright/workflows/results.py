@@ -18,7 +18,7 @@ from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import eval_batches, train_targets
 from netwright.workflows.golden import golden_kind, make_golden
-from netwright.workflows.judging import JUDGINGS, keep_outputs
+from netwright.workflows.judging import JUDGINGS, in_words, keep_outputs
 from netwright.workflows.own import Own
 
 
@@ -54,7 +54,7 @@ def write_results(
             outputs, task, plan.recipe.criterion, targets, temperature=temperature, fitted_here=True
         )
         metrics["val"] |= judging.beside(outputs, prepared, "val", targets, temperature=temperature)
-        metrics["val"]["views"] = NUM_VIEWS[views]
+        metrics["val"] |= in_words(metrics["val"], prepared) | {"views": NUM_VIEWS[views]}
     bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
     golden = make_golden(golden_kind(plan.recipe, own), prepared, network)
     if not save_bundle(folder.bundle, bundle, weights, golden):

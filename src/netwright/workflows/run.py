@@ -132,6 +132,7 @@ class Run:
                 if split in metrics
             },
             "diagnosis": metrics.get("diagnosis"),
+            **({} if (said := _verdicts(metrics)) is None else {"verdicts": said}),
             **({"leaks_allowed": metrics["leaks_allowed"]} if "leaks_allowed" in metrics else {}),
             **({"looks": metrics["test"]["looks"]["number"]} if "test" in metrics else {}),
             "history": self.history,
@@ -145,6 +146,12 @@ class Run:
 
         metrics = self.metrics if self.folder.metrics.exists() else {}
         return history_html(self.history, metrics, str(self.path), best_epoch=self.best_epoch)
+
+
+def _verdicts(metrics: dict[str, Any]) -> list[str] | None:
+    """Return what other models say about the result on the split that was judged last; None of images."""
+    judged: dict[str, Any] = metrics.get("test") or metrics.get("val") or {}
+    return judged.get("verdicts")
 
 
 def load(path: str | Path, *, model: Any = None, transform: Any = None, criterion: Any = None, data: Any = None) -> Run:

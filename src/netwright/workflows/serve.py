@@ -12,6 +12,7 @@ from netwright.deployment.batcher import TooLate
 from netwright.deployment.bundle import present_versions
 from netwright.deployment.card import card_of
 from netwright.deployment.service import Overloaded, Service
+from netwright.errors import InputError
 from netwright.workflows.explain import explain_pixels
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
@@ -25,6 +26,10 @@ def open_service(run: str, limits: Serving, told_batch: Callable[[int], None] = 
 
     Raises InputError for what is no bundle, WeightsError for a damaged one."""
     with opened(run, Own()) as predictor:
+        if predictor.transform.kind == "rows":
+            raise InputError(
+                f"{run} takes the rows of a table, and the service takes images; netwright predict reads tables"
+            )
         service = Service(predictor, limits, told_batch)
         try:
             yield service

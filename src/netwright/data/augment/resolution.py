@@ -13,8 +13,10 @@ def resized(images: Tensor, side: int | None) -> Tensor:
     """Resize (B, C, H, W) float32 to the short side `side` in pixels, bilinear with antialiasing; None: as they are.
 
     The height-width ratio stays, to the nearest pixel, and so does the memory format."""
+    if side is None:
+        return images
     height, width = images.shape[2:]
-    if side is None or side == min(height, width):
+    if side == min(height, width):
         return images
     scale = side / min(height, width)
     return F.interpolate(images, size=(round(height * scale), round(width * scale)), mode="bilinear", antialias=True)

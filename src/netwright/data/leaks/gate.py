@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.config.sections import Data, Split
 from netwright.data.groups import groups_in_two_splits
-from netwright.data.labelled import LabelledData, Rows
+from netwright.data.labelled import LabelledData, RowImages, Rows
 from netwright.data.leaks.findings import count_across, find_leaks, listed_pairs, test_with_twin
 from netwright.data.leaks.twins import Twins, find_twins, merge
 from netwright.data.splits import split_rows
@@ -45,7 +45,8 @@ def pass_gate(labelled: LabelledData, split: Split, data: Data, *, published: bo
         if not data.allow_leaks:
             raise DataError(_refusal(labelled, record, shared))
         record["allowed"] = found
-    tied = tied_rows(labelled, twins)
+    # time alone decides where it splits: what is equal may be on both sides
+    tied = tied_rows(labelled, twins) if labelled.times is None else np.arange(len(labelled), dtype=np.int64)
     rows = split_rows(labelled, split, tied)
     drawn = [name for name in rows if split.manifest is None and (name == "train" or name not in given)]
     record["tied"] = _count_tied(tied[np.concatenate([rows[name] for name in drawn])] if len(drawn) > 1 else tied[:0])
@@ -74,7 +75,8 @@ def _refusal(labelled: LabelledData, record: Mapping[str, Any], shared: list[str
     for part in record["across"]:
         if part["exact"]:
             of, seen = part["splits"]
-            lines.append(f"{part['exact']} images of {of} are in {seen} too, with the same bytes or pixels:")
+            what = "rows" if isinstance(labelled.images, RowImages) else "images"
+            lines.append(f"{part['exact']} {what} of {of} are in {seen} too, with the same bytes or pixels:")
             equal = [pair for pair in part["listed"] if pair[2] == 1.0]
             shown = listed_pairs(equal, 10)
             lines += [f"  {line}" for line in shown]

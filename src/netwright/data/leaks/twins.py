@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from netwright.data.fingerprint import Digests, sample_digests
-from netwright.data.labelled import Array, ArrayImages, ImageSource, ItemImages, Rows
+from netwright.data.labelled import Array, ArrayImages, ImageSource, ItemImages, RowImages, Rows
 from netwright.data.leaks.exact import equal_rows, same_pixels
 from netwright.data.leaks.near import Near, find_near
 from netwright.data.leaks.thumbnails import SMALLEST, gray_thumbnails
@@ -85,6 +85,8 @@ def merge(labels: Rows, first: Rows, second: Rows) -> Rows:
 
 
 def _too_much(images: ImageSource, firsts: Rows) -> str:
+    if isinstance(images, RowImages):
+        return "only equal rows were looked for"
     if isinstance(images, ArrayImages) and min(images.pixels.shape[1:3]) < SMALLEST:
         height, width = images.pixels.shape[1:3]
         return f"only equal images were looked for: near twins can't be told at {height} × {width} pixels"
