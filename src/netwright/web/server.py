@@ -60,10 +60,12 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that is bound. Raises MachineError when the port is taken or not allowed, InputError for a name
     that is no address of this machine."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, kind, protocol = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][:3]
     except socket.gaierror:
         raise InputError(f"--host is {host!r}, which is no address; try 127.0.0.1, or 0.0.0.0 for all") from None
-    made = socket.socket(family)
+    # with its protocol: asyncio sends at once (TCP_NODELAY) only where it sees TCP, and else an answer's second part
+    # waits 40 ms for the first one's acknowledgement
+    made = socket.socket(family, kind, protocol)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
