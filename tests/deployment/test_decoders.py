@@ -1,9 +1,12 @@
 """Decoding in processes that may die: real processes, really stopped and killed."""
 
+import asyncio
+import io
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +20,27 @@ TRANSFORM = EvalTransform(channels=3, image_size=(8, 8), store_size=(8, 8))
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    made = Decoders(TRANSFORM, processes=1, seconds=0.5, most_pixels=10_000)
-    yield made
-    made.close()
+def decoders() -> Iterator["InTurn"]:
+    with asyncio.Runner() as runner:
+        made = Decoders(TRANSFORM, processes=1, seconds=0.5, most_pixels=10_000)
+        yield InTurn(made, runner)
+        made.close()
+
+
+class InTurn:
+    """Decoders, asked for one picture after the other."""
+
+    def __init__(self, decoders: Decoders, runner: asyncio.Runner) -> None:
+        self.every, self._runner = decoders, runner
+
+    def decode(self, content: bytes) -> np.ndarray:
+        return self._runner.run(self.every.decode(content))
+
+    def decode_all(self, contents: Sequence[bytes]) -> list[Any]:
+        async def every() -> list[Any]:
+            return await asyncio.gather(*map(self.every.decode, contents), return_exceptions=True)
+
+        return self._runner.run(every())
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +50,16 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def process_of(decoders: Decoders) -> int:
-    decoder = decoders._idle.get()
-    decoders._idle.put(decoder)
-    return int(decoder._process.pid)
+def process_of(decoders: InTurn) -> int:
+    (decoder,) = decoders.every._idle
+    return int(decoder.process.pid)
 
 
-def test_pixels_are_the_transforms(decoders: Decoders, picture: bytes) -> None:
+def test_pixels_are_the_transforms(decoders: InTurn, picture: bytes) -> None:
     np.testing.assert_array_equal(decoders.decode(picture), TRANSFORM.view(TRANSFORM.decode(picture)))
 
 
-def test_a_reason_comes_back_and_the_process_stays(decoders: Decoders, picture: bytes) -> None:
+def test_a_reason_comes_back_and_the_process_stays(decoders: InTurn, picture: bytes) -> None:
     before = process_of(decoders)
     with pytest.raises(DataError, match="not an image"):
         decoders.decode(b"nothing")
@@ -51,24 +70,47 @@ def test_a_reason_comes_back_and_the_process_stays(decoders: Decoders, picture: 
 
 
 def _large() -> bytes:
-    import io
-
     buffer = io.BytesIO()
     Image.new("1", (200, 200)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def test_a_killed_process_costs_no_answer(decoders: Decoders, picture: bytes) -> None:
+def test_a_killed_process_costs_no_answer(decoders: InTurn, picture: bytes) -> None:
     before = process_of(decoders)
     os.kill(before, signal.SIGKILL)
     assert decoders.decode(picture).shape == (8, 8, 3)
     assert process_of(decoders) != before
 
 
-def test_an_endless_decoding_costs_one_image(decoders: Decoders, picture: bytes) -> None:
+def test_an_endless_decoding_costs_one_image(decoders: InTurn, picture: bytes) -> None:
     before = process_of(decoders)
     os.kill(before, signal.SIGSTOP)
     with pytest.raises(DataError, match=r"more than 0\.5 s"):
         decoders.decode(picture)
     assert not Path(f"/proc/{before}").exists() or os.name != "posix"
     assert decoders.decode(picture).shape == (8, 8, 3)
+
+
+def test_more_pictures_than_processes_have_their_turns(decoders: InTurn, picture: bytes) -> None:
+    large = io.BytesIO()  # more than a socket holds at once, both ways
+    Image.effect_noise((99, 99), 80).convert("RGB").save(large, "BMP")
+    answers = decoders.decode_all([picture, b"nothing", large.getvalue()] * 5)
+    for got, wanted in zip(answers, [picture, None, large.getvalue()] * 5, strict=True):
+        if wanted is None:
+            assert isinstance(got, DataError)
+        else:
+            np.testing.assert_array_equal(got, TRANSFORM.view(TRANSFORM.decode(wanted)))
+
+
+def test_who_goes_away_leaves_no_answer_to_the_next(decoders: InTurn, picture: bytes) -> None:
+    async def hasty() -> np.ndarray:
+        waiting = [asyncio.ensure_future(decoders.every.decode(picture)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for each in waiting[:2]:  # the first is being decoded, the second waits for its turn
+            each.cancel()
+        await asyncio.gather(*waiting[:2], return_exceptions=True)
+        return await waiting[2]
+
+    np.testing.assert_array_equal(decoders._runner.run(hasty()), TRANSFORM.view(TRANSFORM.decode(picture)))
+    assert decoders.decode(picture).shape == (8, 8, 3)
+    assert len(decoders.every._idle) == 1

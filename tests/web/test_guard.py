@@ -1,5 +1,7 @@
 """Who may ask, how much and how long, over a real socket."""
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -104,6 +106,28 @@ def test_when_full_it_says_so_at_once_and_health_answers(
         thread.join()
     assert statuses == [200, 200]
     assert client.get("/readyz").status_code == 200
+
+
+def test_what_waits_for_a_decoder_past_its_deadline_is_503(bundle: Path, pictures: list[Path]) -> None:
+    limits = Serving(decoders=1, deadline_seconds=0.3, decode_seconds=2.0)
+    with serving(bundle, limits) as (client, service):
+        (decoder,) = service._decoders._idle
+        os.kill(decoder.process.pid, signal.SIGSTOP)  # the first image is decoded until it is given up
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            url = f"{client.base_url}/predict"
+            answers.append(httpx.post(url, content=pictures[0].read_bytes(), headers=BYTES, timeout=30))
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [answer.status_code for answer in answers] == [503, 422]
+        assert answers[0].json()["error"]["code"] == "too_late"
+        assert "2 s to decode" in answers[1].text
+        assert client.post("/predict", content=pictures[0].read_bytes(), headers=BYTES).status_code == 200
 
 
 def test_who_may_ask_by_where_it_listens() -> None:

@@ -19,6 +19,9 @@ from netwright.data.labelled import Array
 class TooLate(Exception):
     """An image's deadline passed before its turn came."""
 
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the image had its turn; try again later")
+
 
 @dataclass
 class _Request:
@@ -119,6 +122,6 @@ def _still_wanted(request: _Request) -> bool:
     if not request.answer.set_running_or_notify_cancel():
         return False
     if time.monotonic() > request.deadline:
-        request.answer.set_exception(TooLate("the deadline passed before the image had its turn; try again later"))
+        request.answer.set_exception(TooLate())
         return False
     return True

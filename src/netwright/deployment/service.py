@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from netwright.config.serving import Serving
 from netwright.data.labelled import Array
-from netwright.deployment.batcher import Batcher
+from netwright.deployment.batcher import Batcher, TooLate
 from netwright.deployment.decoders import Decoders
 from netwright.deployment.predictor import Predictor
 from netwright.errors import DataError
@@ -40,7 +39,6 @@ class Service:
             seconds=limits.decode_seconds,
             most_pixels=limits.most_pixels,
         )
-        self._threads = ThreadPoolExecutor(limits.decoders, "decode")
         self._batcher = Batcher(
             self._rows,
             most_batch=limits.most_batch,
@@ -65,7 +63,10 @@ class Service:
 
         Raises TooLate when the network's turn came too late."""
         deadline = time.monotonic() + self.limits.deadline_seconds
-        decoded = await asyncio.gather(*(self._decode(content) for _, content in images))
+        if len(images) == 1:  # a task of its own would cost it more than its way through us
+            decoded = [await self._decode(images[0][1], deadline)]
+        else:
+            decoded = await asyncio.gather(*(self._decode(content, deadline) for _, content in images))
         pixels = [made for made in decoded if not isinstance(made, str)]
         found = await asyncio.wrap_future(self._batcher.submit(pixels, deadline)) if pixels else []
         rows = iter(found)
@@ -84,21 +85,21 @@ class Service:
 
         Raises DataError for what is no picture, TooLate, and what `work` raises."""
         deadline = time.monotonic() + self.limits.deadline_seconds
-        made = await self._decode(content)
+        made = await self._decode(content, deadline)
         if isinstance(made, str):
             raise DataError(made)
         return await asyncio.wrap_future(self._batcher.call(lambda: work(made), deadline))
 
     def close(self) -> None:
-        """Answer what waits, then end threads and processes."""
+        """Answer what waits, then end the network's thread and the processes."""
         self._batcher.close()
-        self._threads.shutdown()
         self._decoders.close()
 
-    async def _decode(self, content: bytes) -> Array | str:
-        loop = asyncio.get_running_loop()
+    async def _decode(self, content: bytes, deadline: float) -> Array | str:
         try:
-            return await loop.run_in_executor(self._threads, self._decoders.decode, content)
+            return await self._decoders.decode(content, deadline)
+        except TimeoutError:
+            raise TooLate from None
         except DataError as error:
             return str(error)
 

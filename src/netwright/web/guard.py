@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +75,7 @@ class _Body:
 
     def __init__(self, receive: Receive, limits: Serving) -> None:
         self._receive, self._limits = receive, limits
-        self._deadline = time.monotonic() + limits.body_seconds
+        self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
         self._num_bytes, self._whole = 0, False
 
     async def receive(self) -> Message:
@@ -84,7 +83,8 @@ class _Body:
         if self._whole:  # then it is the end of the connection that is waited for
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, self._deadline - time.monotonic()))
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, f"the body took more than {self._limits.body_seconds:g} s to come") from None
         if message["type"] == "http.request":
