@@ -1,6 +1,8 @@
 """A served bundle in this process: a real socket, a real server, its decoding processes."""
 
 import socket
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -75,6 +77,19 @@ def serving(
             server.should_exit = True
             thread.join()
             listening.close()
+
+
+def leaks(answer: str) -> list[str]:
+    """Return what of a machine or a stack is seen in an answer."""
+    private = (
+        "Traceback",
+        'File "',
+        sys.prefix,
+        str(Path(nw.__file__).parent),
+        tempfile.gettempdir(),
+        str(Path.home()),
+    )
+    return [text for text in private if text in answer]
 
 
 def address(listening: socket.socket) -> str:

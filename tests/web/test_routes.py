@@ -12,6 +12,7 @@ from PIL import Image
 
 import netwright as nw
 from netwright.workflows.serve import Service
+from tests.web.conftest import leaks
 
 Served = tuple[httpx.Client, Service]
 BYTES = {"content-type": "application/octet-stream"}
@@ -133,7 +134,6 @@ def test_hostile_bodies_are_never_the_servers_fault(number: int, served: Served,
         assert answer.status_code in (200, 413, 415, 422), (answer.status_code, answer.text)
         said = json.loads(answer.content)
         assert "predictions" in said or "error" in said
-        assert "Traceback" not in answer.text
-        assert "/site-packages/" not in answer.text
+        assert not leaks(answer.text)
     good = client.post("/predict", content=pictures[0].read_bytes(), headers=BYTES)
     assert good.status_code == 200

@@ -2,10 +2,12 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from netwright.config.serving import Serving
 from netwright.errors import InputError, NetwrightError
@@ -13,7 +15,7 @@ from netwright.web.guard import Access, Guard, error_json
 from netwright.web.metrics import CONTENT_TYPE, Metrics
 from netwright.web.page import page_file
 from netwright.web.requests import Images, read_images
-from netwright.web.schemas import Explanation, Predictions, Refusal, Status
+from netwright.web.schemas import Explanation, Model, Predictions, Refusal, Status
 from netwright.workflows.serve import Overloaded, Service, TooLate, describe, explain_picture
 
 _SENTENCES = {
@@ -26,9 +28,16 @@ _SENTENCES = {
     422: "no image that can be read",
     503: "too many images are waiting, or the deadline passed; Retry-After says when to come again",
 }
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refusal, "description": said} for status, said in _SENTENCES.items()
-}
+_Responses = dict[int | str, dict[str, Any]]
+
+
+def _refusals(*statuses: int) -> _Responses:
+    return {status: {"model": Refusal, "description": _SENTENCES[status]} for status in statuses}
+
+
+_OF_A_POST = _refusals(408, 415, 422, 503)
+_UNREADABLE: _Responses = {422: {"model": Refusal | Predictions, "description": _SENTENCES[422]}}
+_TEXT: _Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
     "requestBody": {
@@ -51,7 +60,9 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "to
 def build_app(service: Service, access: Access, limits: Serving, metrics: Metrics) -> Any:
     """Return the ASGI application for a service that is loaded."""
     # no /docs: its page loads scripts from elsewhere
-    app = FastAPI(title="netwright", docs_url=None, redoc_url=None, responses=_REFUSALS, version="1")
+    app = FastAPI(
+        title="netwright", docs_url=None, redoc_url=None, responses=_refusals(401, 403, 413, 421), version="1"
+    )
     _add_errors(app)
     _add_predictions(app, service, limits, metrics)
     _add_about(app, service, metrics)
@@ -59,7 +70,7 @@ def build_app(service: Service, access: Access, limits: Serving, metrics: Metric
 
 
 def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: Metrics) -> None:
-    @app.post("/predict", response_model=Predictions, openapi_extra=_BODY)
+    @app.post("/predict", response_model=Predictions, responses=_OF_A_POST | _UNREADABLE, openapi_extra=_BODY)
     async def predict(request: Request) -> Response:
         """Label one image (the body) or several (files of a form). An image that can't be read has its reason."""
         with service.admitted():  # before the body is read, so that a flood takes no memory
@@ -73,7 +84,7 @@ def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: M
         metrics.images.labels("labelled").inc(len(failed) - sum(failed))
         return _json(answer, 422 if all(failed) else 200)
 
-    @app.post("/explain", response_model=Explanation, openapi_extra=_BODY)
+    @app.post("/explain", response_model=Explanation, responses=_OF_A_POST, openapi_extra=_BODY)
     async def explain(request: Request) -> Response:
         """Show where on an image its likeliest class is seen (Grad-CAM), for networks with convolutions."""
         with service.admitted():
@@ -91,18 +102,18 @@ def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
         """Say that the process answers."""
         return _json({"status": "ok"})
 
-    @app.get("/readyz", response_model=Status)
+    @app.get("/readyz", response_model=Status, responses=_refusals(503))
     async def readyz() -> Response:
         """Say whether another image would be taken now."""
         with service.admitted():
             return _json({"status": "ready"})
 
-    @app.get("/model")
+    @app.get("/model", response_model=Model)
     async def model() -> Response:
         """Describe the model: card, classes, metrics, versions."""
         return _json(describe(service))
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
     async def numbers() -> Response:
         """Give this process's counters in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
@@ -117,7 +128,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "bad_input")
-        return _refused(error.status_code, code, str(error.detail))
+        return _refused(error.status_code, code, str(error.detail), error.headers)
 
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:
@@ -142,5 +153,5 @@ def _json(value: dict[str, Any], status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _refused(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+def _refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(error_json(code, message), status, headers, "application/json")

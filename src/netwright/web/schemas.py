@@ -1,5 +1,7 @@
 """The answers' shapes, for the OpenAPI document."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 
@@ -41,6 +43,20 @@ class Explanation(BaseModel):
     probability: float
     layer: str
     overlay: str
+
+
+class Model(BaseModel):
+    """The model: its card (Markdown), the classes in the order of the network's outputs, what it was trained with."""
+
+    name: str | None
+    card: str
+    class_names: list[str]
+    image_size: tuple[int, int]
+    channels: int
+    calibrated: bool
+    metrics: dict[str, Any]
+    trained_with: dict[str, Any]
+    running: dict[str, Any]
 
 
 class Status(BaseModel):

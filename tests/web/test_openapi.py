@@ -1,0 +1,37 @@
+"""Schemathesis reads our OpenAPI document and asks whatever it allows, and what it does not."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.web.conftest import leaks, serving
+
+schemathesis = pytest.importorskip(
+    "schemathesis", reason="schemathesis is not installed; pip install 'netwright[test]'"
+)
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_every_answer_is_one_that_the_document_names(examples: int, bundle: Path) -> None:
+    """No 5xx but the documented 503, the documented statuses, types and bodies, and no path or stack in any of them."""
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    with serving(bundle) as (client, _):
+        schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
+        operations = [each.ok() for each in schema.get_all_operations()]
+        assert len(operations) == 6
+        for operation in operations:
+            for mode in schemathesis.GenerationMode:
+
+                @settings(
+                    max_examples=examples, deadline=None, database=None, derandomize=True,
+                    phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+                )  # fmt: skip
+                @given(case=operation.as_strategy(generation_mode=mode))
+                def ask(case: schemathesis.Case) -> None:
+                    # bytes drawn at random fit the document and are no picture
+                    answer = case.call_and_validate(excluded_checks=[positive_data_acceptance])
+                    assert not leaks(answer.content.decode(errors="replace"))
+
+                ask()
