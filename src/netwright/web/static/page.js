@@ -41,7 +41,8 @@ async function describe() {
   if (!response.ok) return say(problem(response, model), true);
   at("token-form").hidden = true;
   document.title = `${model.name || "model"} · netwright`;
-  at("name").textContent = `What is on the image? ${model.name || ""}`;
+  at("name").textContent = model.name || "";
+  at("title").textContent = "What is on the image?";
   const names = model.class_names;
   const some = names.slice(0, 12).join(", ");
   at("about").textContent = `${names.length} classes: ${some}${names.length > 12 ? ", …" : ""}`;
@@ -49,7 +50,7 @@ async function describe() {
 }
 
 function needToken() {
-  at("name").textContent = "This server asks for a token";
+  at("title").textContent = "This server asks for a token";
   at("token-form").hidden = false;
   at("token").focus();
 }
@@ -117,6 +118,7 @@ function show(prediction, calibrated) {
     at("more").hidden = true;
   };
   at("answer").hidden = false;
+  document.body.classList.add("answered");
 }
 
 function drawBars(pairs) {
@@ -125,7 +127,9 @@ function drawBars(pairs) {
     const head = row.appendChild(document.createElement("th"));
     head.scope = "row";
     head.textContent = name;
-    const bar = row.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
+    const track = row.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
+    track.className = "track";
+    const bar = track.appendChild(document.createElement("span"));
     bar.className = "bar";
     bar.style.width = `${100 * probability}%`;
     const number = row.appendChild(document.createElement("td"));
@@ -143,11 +147,16 @@ async function explain(image, number) {
     if (!response.ok || number !== asked) return;
     at("overlay").src = answer.overlay;
     at("overlay").alt = `Bright where the network sees what speaks for ${answer.label}`;
-    at("seen-caption").textContent = `Bright: what speaks for “${answer.label}” (Grad-CAM)`;
+    at("seen-caption").textContent = `Bright: what speaks for “${answer.label}” (Grad‑CAM)`;
     at("seen").hidden = false;
   } catch {
     /* the answer itself stands */
   }
+}
+
+/* A picture of few pixels is shown as such, not as a blur. */
+for (const shown of [at("image"), at("overlay")]) {
+  shown.addEventListener("load", () => shown.classList.toggle("small", shown.naturalWidth < 100));
 }
 
 function take(files) {
