@@ -43,10 +43,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def write_recipes(folder: Path, weights: Path) -> dict[str, Path]:
+def write_recipes(folder: Path, weights: Path | None = None) -> dict[str, Path]:
     """Write the recipes and the pictures that two of them are trained on; return the recipes' files by name.
 
-    `weights` is a state dict of torchvision's squeezenet1_1."""
+    `weights` is a state dict of torchvision's squeezenet1_1; the recipe that needs it is left out without."""
     write_pictures(folder / "pictures")
     paths = {}
     for name, mapping in RECIPES.items():
@@ -54,6 +54,8 @@ def write_recipes(folder: Path, weights: Path) -> dict[str, Path]:
         if data["source"] == "pictures":
             data["source"] = str(folder / "pictures")
         if model["name"] == "squeezenet1_1":
+            if weights is None:
+                continue
             model["weights"] = str(weights)
         paths[name] = folder / f"{name}.yaml"
         whole = mapping | {"data": data, "model": model, "runtime": RUNTIME}

@@ -1,8 +1,11 @@
 """TensorBoard event files, read back by the protocol buffers themselves."""
 
 import struct
+import threading
+import time
 from pathlib import Path
 
+import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from netwright.runs.events import EventWriter
@@ -82,3 +85,15 @@ def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
     with EventWriter(tmp_path / "events", []):
         pass
     assert not (tmp_path / "events").exists()
+
+
+def test_the_clock_is_waited_for_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own thread died when the clock was set back by 25 days, and the 11th number waited for it."""
+    ticks = iter([2e9, *(2e9 - 60 * 24 * 3600 - number for number in range(100_000))])
+    with EventWriter(tmp_path, []) as events:
+        monkeypatch.setattr(time, "time", lambda: next(ticks))
+        before = threading.active_count()
+        for record in RECORDS * 4:
+            events.write(record)
+        assert threading.active_count() == before
+    assert len(scalars(tmp_path)["loss/val"]) == 8

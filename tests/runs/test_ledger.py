@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -120,7 +122,9 @@ def test_a_ledger_that_cannot_be_written_refuses_the_look(tmp_path: Path) -> Non
 
 LOOKING = f"""
 import sys
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 from netwright.runs.ledger import record_look
 run, times = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
@@ -155,3 +159,16 @@ def test_a_kill_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
     before = len(looks(tmp_path / "killed", TEST))
     assert before >= 3
     assert look(tmp_path / "killed").number == before + 1  # the lock fell with the process
+
+
+def test_looks_at_one_instant_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still, or was set back to the very microsecond of another look, hides none."""
+
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2026, 1, 1, 12, tzinfo=tz)
+
+    monkeypatch.setattr("netwright.runs.ledger.datetime", Still)
+    assert [look(tmp_path, accuracy).number for accuracy in (0.8, 0.9, 0.7)] == [1, 2, 3]
+    assert [each["accuracy"] for each in looks(tmp_path, TEST)] == [0.8, 0.9, 0.7]

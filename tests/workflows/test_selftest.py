@@ -19,7 +19,7 @@ FORGETFUL = "import netwright.training.fit as fit\nfit.set_seed = lambda value: 
 
 
 def test_the_moments_depend_on_the_seed_alone() -> None:
-    one, again, other = (plan_trials(None, seed, False) for seed in (1, 1, 2))
+    one, again, other = (plan_trials(None, seed, False, 1) for seed in (1, 1, 2))
     assert one == again
     assert one[0].moments != other[0].moments
     assert [moment.phase for moment in one[0].moments] == ["start", "training", "training", "training", "results"]
@@ -37,7 +37,7 @@ def test_the_moments_depend_on_the_seed_alone() -> None:
     ],
 )
 def test_each_device_is_held_to_what_is_promised_for_it(gpu: str | None, promised: dict[str, bool]) -> None:
-    trials = plan_trials(gpu, 0, True)
+    trials = plan_trials(gpu, 0, True, 2)
     assert {trial.name: trial.promised for trial in trials} == promised
     assert [trial.runtime["device"] for trial in trials] == ["cpu", gpu, gpu][: len(trials)]
     assert [trial.runtime.get("exact", False) for trial in trials] == [

@@ -77,7 +77,8 @@ def explained(path: Path, num_bytes: int) -> Iterator[None]:
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise MachineError(
-                f"{path} can't be written ({error.strerror}); choose another folder with --out"
+                f"{path} can't be written ({error.strerror}); allow it, or use another folder: another --out, or a "
+                "copy of the run"
             ) from None
         if error.errno == errno.ENAMETOOLONG:
             raise MachineError(

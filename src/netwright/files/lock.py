@@ -12,6 +12,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from netwright.errors import MachineError
+from netwright.files.atomic import explained
 
 if sys.platform != "win32":
     import fcntl
@@ -34,17 +35,19 @@ def is_locked(folder: Path) -> bool:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process. Raises MachineError that names the process which holds it."""
+    """Hold the folder for this process. Raises MachineError that names the process which holds it, or a full disk."""
     lock = FileLock(folder / ".lock")
     owner = folder / ".lock-owner"
     try:
-        lock.acquire(timeout=0)
+        with explained(folder / ".lock", 0):
+            lock.acquire(timeout=0)
     except Timeout:
         who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
         raise MachineError(f"the folder {folder} is in use by {who}; wait until it ends") from None
     try:
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        owner.write_text(f"process {os.getpid()} on {platform.node()} since {since}", encoding="utf-8")
+        with explained(owner, 100):
+            owner.write_text(f"process {os.getpid()} on {platform.node()} since {since}", encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ that a kill has torn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,8 @@ def record_look(
     `numbers` is the metric that stands for all, by its name; `recipe` and `weights` are SHA-256; `series` names the
     series that this is one network of; `remembered` is the count that the run's own metrics know of. Raises
     MachineError when a copy can't be written: an unrecorded look is none."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    look: Look = {"time": now, "run": str(run.resolve()), "recipe": recipe, "weights": weights, **numbers}
+    now = datetime.now(UTC)
+    look: Look = {"time": _text(now), "run": str(run.resolve()), "recipe": recipe, "weights": weights, **numbers}
     look |= {"test": fingerprint} | ({"series": series} if series else {})
     of_user, of_run = _copies(run, fingerprint)
     with explained(of_user, 500):
@@ -55,7 +55,11 @@ def record_look(
             read = [_read(path, fingerprint) for path in (of_user, of_run)]
             copies = [found for found, _ in read]
             notices = [notice for _, notice in read if notice] + _missing(copies[0], copies[1], run, weights)
-            known = {_key(one): one for copy in copies for one in copy} | {_key(look): look}
+            known = {_key(one): one for copy in copies for one in copy}
+            while _key(look) in known:  # the clock stands still or was set back; a look is never another one
+                now += timedelta(microseconds=1)
+                look["time"] = _text(now)
+            known[_key(look)] = look
             for path, copy in zip((of_user, of_run), copies, strict=True):
                 there = {_key(one) for one in copy}
                 for key in sorted(known):  # also those that only the other copy has: losing one of them loses nothing
@@ -104,6 +108,10 @@ def _missing(of_user: list[Look], of_run: list[Look], run: Path, weights: str) -
 
 def _counted(number: int) -> str:
     return f"{number} look{'' if number == 1 else 's'}"
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
 
 
 def _key(look: Look) -> str:

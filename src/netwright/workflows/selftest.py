@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import yaml
 
 from netwright.errors import InputError
@@ -24,9 +25,10 @@ from netwright.workflows.killing import Lengths, Moment, Processes, epochs_done
 
 MOST_DIFFERENCES = 5  # that are printed
 NEEDED_BYTES = 5_000_000  # two runs of 1.5 MB and what a save needs beside
+NUM_IMAGES, NUM_CLASSES, SIDE = 1200, 10, 8
+MOST_THREADS = 2  # more are no use for images so small
 # what a resumed run could get wrong: drawn crops, flips and masks, running statistics, groups of batches, averages
 RECIPE: dict[str, Any] = {
-    "data": {"source": "digits"},
     "augmentation": [{"name": "random_crop", "padding": 1}, {"name": "horizontal_flip"}],
     "model": {"name": "cnn", "channels": [8, 16], "batch_norm": True, "dropout": 0.2},
     "optimizer": {"name": "adam", "lr": 0.01},
@@ -75,6 +77,8 @@ def selftest(
     if folder is not None and not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one on the disk that your runs lie on")
     console.say(f"seed     {seed}; netwright selftest --seed {seed} draws the same moments again")
+    from netwright.runtime.load import machine_is_busy
+    from netwright.runtime.machine import available_cores
     from netwright.runtime.promises import describe_build, folder_promises, gpu_name, promises
 
     console.say(f"build    {describe_build()}")
@@ -86,7 +90,11 @@ def selftest(
         tempfile.TemporaryDirectory(prefix="netwright-selftest-", dir=place, ignore_cleanup_errors=True) as made,
     ):
         weaker = folder_promises(place)
-        for number, trial in enumerate(plan_trials(gpu_name(), seed, quick)):
+        write_images(Path(made) / "images.npz", seed)
+        threads = min(MOST_THREADS, available_cores())
+        if machine_is_busy(threads):  # two threads would wait for each other: minutes in place of seconds
+            threads = 1
+        for number, trial in enumerate(plan_trials(gpu_name(), seed, quick, threads)):
             scratch = Path(made) / str(number)
             scratch.mkdir()
             outcomes.append(try_device(trial, scratch, seed, 6 if quick else 12, console))
@@ -100,7 +108,16 @@ def selftest(
     }
 
 
-def plan_trials(gpu: str | None, seed: int, quick: bool) -> list[Trial]:
+def write_images(path: Path, seed: int) -> None:
+    """Write the images to train on: a pattern a class, under noise. Loading digits costs each process a second."""
+    draws = np.random.default_rng(seed)
+    targets = np.arange(NUM_IMAGES) % NUM_CLASSES
+    patterns = draws.integers(0, 2, (NUM_CLASSES, SIDE, SIDE))
+    pixels = draws.integers(0, 156, (NUM_IMAGES, SIDE, SIDE)) + 100 * patterns[targets]
+    np.savez(path, images=pixels.astype(np.uint8), labels=targets)
+
+
+def plan_trials(gpu: str | None, seed: int, quick: bool, threads: int) -> list[Trial]:
     """Return what is tested: the CPU as trained by default, and a GPU with and without --exact where there is one."""
     draws = random.Random(seed)
 
@@ -109,7 +126,7 @@ def plan_trials(gpu: str | None, seed: int, quick: bool) -> list[Trial]:
         return tuple(Moment(phase, next(further_on) if phase == "training" else draws.random()) for phase in phases)
 
     several = ("training", "results") if quick else ("start", "training", "training", "training", "results")
-    trials = [Trial("CPU", {"device": "cpu"}, True, moments(*several))]
+    trials = [Trial("CPU", {"device": "cpu", "threads": threads}, True, moments(*several))]
     if gpu == "cuda":
         trials.append(Trial("GPU, --exact", {"device": gpu, "exact": True}, True, moments("training", "training")))
     if gpu is not None:
@@ -122,7 +139,8 @@ def try_device(trial: Trial, scratch: Path, seed: int, epochs: int, console: Con
     plain, broken = scratch / "plain", scratch / "broken"
     training = TRAINING | {"epochs": epochs, "seed": seed}
     recipe = scratch / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(RECIPE | {"training": training, "runtime": trial.runtime}), encoding="utf-8")
+    sections = {"data": {"source": str(scratch.parent / "images.npz")}, "training": training, "runtime": trial.runtime}
+    recipe.write_text(yaml.safe_dump(RECIPE | sections), encoding="utf-8")
     processes = Processes(scratch, epochs)
     lengths = processes.run(plain, ["train", str(recipe), "--out", str(plain)])
     runtime = RunFolder(plain).read_recipe().runtime
