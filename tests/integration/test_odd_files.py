@@ -258,6 +258,25 @@ def test_link_loops(shell: Shell, tmp_path: Path) -> None:
     assert shell("predict", "run", "pictures", "--quiet").code == 0
 
 
+@pytest.mark.slow
+def test_a_hundred_thousand_files_in_one_folder(shell: Shell, tmp_path: Path) -> None:
+    """A minute of processor time and 1.5 GB, most of it to decode them; the second time they are not read."""
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures" / "dog").mkdir()
+    draws = np.random.default_rng(0)
+    for number in range(100_000):
+        rows = b"".join(b"\0" + draws.bytes(8) for _ in range(8))
+        place = tmp_path / "pictures" / ("dog" if number % 1000 == 0 else "cat")
+        (place / f"{number}.png").write_bytes(png(8, 8, rows=rows))
+    said = shell("train", "pictures", "--model", "linear", "--epochs", 1, "--threads", 1, "--quiet", "--out", "run")
+    assert said.code == 0, said.err
+    record = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert sum(split["cat"] for split in record["counts"].values()) == 99_900
+    for words in (["resume", "run", "--epochs", 2, "--quiet"], ["evaluate", "run"]):
+        said = shell(*words)
+        assert said.code == 0, said.err
+
+
 def test_a_file_that_changes_while_the_data_are_read(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 import netwright as nw
+from netwright.config.optimization import LR_SCHEDULERS
 from netwright.files.sealed import read_sealed, write_sealed
 from netwright.runs.checkpoints import has_checkpoint
+from netwright.runs.equality import compare_runs
 from netwright.workflows.sitting import Watcher
 
 # all that a resumed run could get wrong: running statistics, drawn masks and crops, groups of batches, schedules
@@ -76,6 +78,8 @@ UNFREEZE = {"freeze": "backbone", "unfreeze": {"hidden.0": 2, "features.1": 3}, 
 CASES.append(("unfrozen", {"name": "one_cycle"}, FROZEN, UNFREEZE))
 ON_FEATURES = FROZEN | {"augmentation": []}  # what the backbone says is kept, and only the head trained on that
 CASES.append(("features", {"name": "one_cycle"}, ON_FEATURES, {"freeze": "backbone", "patience": None}))
+CASES.append(("patience", {"name": "constant"}, {"model": "linear", "augmentation": []}, {"epochs": 6}))
+CASES[-1][2]["optimizer"] = {"name": "sgd", "lr": 1e-30}  # nothing is learnt: patience ends it after epoch 3
 STEPS = 3 * 5  # 1,257 images: 13 batches in groups of 3 an epoch
 
 
@@ -195,6 +199,12 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(
         assert sittings < 2 * STEPS
     assert sittings >= 3
     assert results(run.path) == expected
+    assert compare_runs(tmp_path / "whole", run.path) == []  # the optimizer's state too
+    assert (run.result()["stopped_by"] == "patience") is (training.get("epochs", 3) > len(run.history))
+
+
+def test_no_schedule_is_left_out() -> None:
+    assert {case[1]["name"] for case in CASES} == set(LR_SCHEDULERS.parts) - {"custom"}
 
 
 def test_evaluations_inside_an_epoch_survive_an_interruption(
