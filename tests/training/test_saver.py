@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from netwright.files.hashing import sha256_file
 from netwright.runs.checkpoints import kept
 from netwright.training import checkpoint, tensor_file
 from netwright.training.checkpoint import load_checkpoint
+from netwright.training.clock import Clock
 from netwright.training.saver import Saver
 from netwright.training.state import Sums, TrainingState
 from netwright.training.tensor_file import DTYPES, write_tensors
@@ -171,3 +173,27 @@ def test_the_library_reads_what_is_written(tmp_path: Path, monkeypatch: pytest.M
     write_tensors(tmp_path / "n.safetensors", plain)
     for name, array in load_file(tmp_path / "n.safetensors").items():
         assert np.array_equal(array, plain[name].numpy())
+
+
+def test_what_a_save_costs_is_known(tmp_path: Path) -> None:
+    saver = Saver(tmp_path)
+    assert saver.seconds == 0.0
+    saver.save(made(), Recipe())
+    saver.wait()
+    assert saver.seconds > 0.0
+
+
+@pytest.mark.parametrize(("cost", "waits"), [(0.0, 10.0), (0.05, 10.0), (0.5, 100.0), (60.0, 300.0)])
+def test_an_epochs_end_waits_longer_where_a_save_costs_more(
+    cost: float, waits: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most 1 % of the time goes into checkpoints, and none is later than `checkpoint_seconds` (300)."""
+    now = [0.0]
+    monkeypatch.setattr("netwright.training.clock.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Saver, "save", lambda self, *what: setattr(self, "seconds", cost))
+    plan: Any = SimpleNamespace(folder=SimpleNamespace(checkpoints=tmp_path), recipe=Recipe())
+    with Clock(plan, made()) as clock:
+        clock.checkpoint()
+        for passed, due in ((waits - 0.1, False), (waits + 0.1, True)):
+            now[0] = passed
+            assert clock.due_at_epoch_end() is due

@@ -6,7 +6,7 @@
                        told to stop (with a solver: the head's optimum in place of all that)
         validate       the val split in eval mode, averaged weights: loss, the task's numbers, the user's own metrics
         record         one line of the history; the best weights are kept; is the run finished?
-        checkpoint     when 10 seconds have passed since the last one, and at the end
+        checkpoint     when 10 seconds or more have passed since the last one, and at the end
 
 A resumed run enters at the batch where it left: batches, seeds and learning rates are functions of where it stands.
 """
@@ -40,8 +40,6 @@ from netwright.training.schedule import Position, is_constant, lr_factor
 from netwright.training.solve import solve_epoch
 from netwright.training.state import Progress, TrainingState
 
-EPOCH_END_SECONDS = 10.0  # a checkpoint at the end of an epoch waits at least so long after the last
-
 
 def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     """Train until the recipe's last epoch, its patience or its time is reached; `state` is changed in place.
@@ -74,7 +72,7 @@ def end_epoch(state: TrainingState, plan: Plan, record: Record, clock: Clock) ->
         state.progress.finished = why_finished(state.progress, plan.recipe.training) or time_up
     if plan.folder is not None:
         append_record(plan.folder.history, record)
-    if state.progress.finished or clock.due(EPOCH_END_SECONDS):
+    if state.progress.finished or clock.due_at_epoch_end():
         clock.checkpoint(wait=bool(state.progress.finished))
 
 

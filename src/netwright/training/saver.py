@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from time import perf_counter, thread_time
 
 from torch import Tensor
 
@@ -18,7 +19,8 @@ class _Abandoned(BaseException):
 class Saver:
     """Writes one checkpoint at a time; the training stands still only while its state is copied in memory.
 
-    What goes wrong in the thread is raised by the next `check` or `wait`."""
+    What goes wrong in the thread is raised by the next `check` or `wait`. `seconds` is what the last one cost the
+    training: the copy, and the thread's processor time, though a core may have been free for it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,6 +28,7 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._abandoned = False
+        self.seconds = 0.0
 
     @property
     def busy(self) -> bool:
@@ -35,8 +38,10 @@ class Saver:
     def save(self, state: TrainingState, recipe: Recipe) -> None:
         """Copy the state and begin to write it, after the checkpoint that is being written, if any."""
         self.wait()
+        start = perf_counter()
         snapshot = take_snapshot(state, recipe, self._buffers)
-        self._thread = threading.Thread(target=self._write, args=(snapshot,), name="netwright-checkpoint", daemon=True)
+        arguments = (snapshot, perf_counter() - start)
+        self._thread = threading.Thread(target=self._write, args=arguments, name="netwright-checkpoint", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -63,9 +68,10 @@ class Saver:
         self._abandoned = True
         self.finish()
 
-    def _write(self, snapshot: Snapshot) -> None:
+    def _write(self, snapshot: Snapshot, copying_seconds: float) -> None:
         try:
             write_checkpoint(self._folder, snapshot, self._go_on)
+            self.seconds = copying_seconds + thread_time()
         except _Abandoned:
             pass
         except BaseException as error:
