@@ -1,9 +1,7 @@
 """Batches of boxes cut from whole pictures, the next batch's in threads while the present one is used."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Barrier
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +12,7 @@ from netwright.data.boxes import Box, cut_into
 from netwright.data.labelled import Array
 from netwright.data.pictures import Pictures
 from netwright.data.transform import EvalTransform
+from netwright.runtime.threads import thread_pool
 
 if TYPE_CHECKING:
     from netwright.data.augment import Augment
@@ -102,27 +101,3 @@ class Cutter:
         for part in parts:
             part.result()
         return made if self._finish is None else made.permute(0, 3, 1, 2)
-
-
-@contextmanager
-def thread_pool(num_threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool whose threads compute alone; it is closed, and what was not begun is dropped, in any case.
-
-    A thread of torch's would otherwise start threads of its own for every operation: 2 × 2 on two cores, which wait
-    for each other busily."""
-    started = Barrier(num_threads + 1)
-
-    def begin() -> None:
-        torch.set_num_threads(1)
-        started.wait()
-
-    own = torch.get_num_threads()
-    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="netwright-pictures")
-    try:
-        for _ in range(num_threads):
-            pool.submit(begin)
-        started.wait()
-        torch.set_num_threads(own)  # the number belongs to a thread, and that of the last call to threads begun later
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from netwright.data.labelled import ArrayImages
+from netwright.data.leaks.candidates import find_candidates
+from netwright.data.leaks.descriptors import describe
 from netwright.data.leaks.near import find_near
 from netwright.data.leaks.thumbnails import gray_thumbnails
 
@@ -55,3 +58,18 @@ def test_flat_images_have_no_twin() -> None:
     pixels = random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     pixels[:10] = np.arange(10, dtype=np.uint8)[:, None, None, None] * 20
     assert near_pairs(pixels) == set()
+
+
+@pytest.mark.parametrize("count", [2, 767, 1700])  # blocks of 768
+def test_candidates_are_those_of_all_pairs(count: int) -> None:
+    random = np.random.default_rng(count)
+    pixels = random.integers(0, 256, (count, 20, 20), dtype=np.uint8)
+    pixels[-1] = pixels[0, :, ::-1]
+    descriptors = describe(torch.from_numpy(pixels))
+    found = find_candidates(descriptors, 0.5)
+    even, odd = descriptors.even.double().numpy(), descriptors.odd.double().numpy()
+    similar = even @ even.T + np.abs(odd @ odd.T)
+    wanted = {(int(one), int(other)) for one, other in zip(*np.nonzero(np.triu(similar >= 0.5, 1)), strict=True)}
+    assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == wanted
+    turned = found.mirrored[(found.first == 0) & (found.second == count - 1)]
+    assert turned.tolist() == [True]

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from netwright.data.leaks.descriptors import Descriptors
+from netwright.runtime.threads import share_out
 
 PER_IMAGE, AT_LEAST = 3, 100_000  # pairs: of few images more each are affordable, and one may have many copies
 LOWEST = 0.6
 RANK = 20  # the neighbours that are alike and hardly twins
-_ROWS, _COLUMNS = 1024, 1024  # two blocks of 4 MB stay in the processor's cache
+_BLOCK = 768  # rows, columns: two blocks of 2.4 MB stay in a core's cache
 _SAMPLE = 256
 
 
@@ -67,22 +68,27 @@ def pairs_of(descriptors: Descriptors, first: Tensor, second: Tensor) -> Pairs:
 def find_candidates(descriptors: Descriptors, limit: float) -> Pairs:
     """Return the pairs, `first` < `second`, whose similarity in either orientation reaches the limit.
 
-    N²/2 · 35 multiply-adds (both orientations from one product); memory is that of a block and of what is found."""
+    N²/2 · 35 multiply-adds (both orientations from one product); memory is that of a block a thread and of what is
+    found."""
+    tops = range(0, len(descriptors), _BLOCK)
+    found = share_out(lambda top: _beside(descriptors, limit, top), tops)
+    return pairs_of(descriptors, *(torch.cat([part[side] for part in found]) for side in (0, 1)))
+
+
+def _beside(descriptors: Descriptors, limit: float, top: int) -> tuple[Tensor, Tensor]:
+    """Compare the rows of one block with themselves and all rows after them."""
     count = len(descriptors)
-    even, odd = torch.empty(_ROWS, _COLUMNS), torch.empty(_ROWS, _COLUMNS)
-    nothing = torch.empty(0, dtype=torch.int64)
-    found = [(nothing, nothing)]
-    for top in range(0, count, _ROWS):
-        rows = slice(top, min(count, top + _ROWS))
-        for left in range(top, count, _COLUMNS):
-            columns = slice(left, min(count, left + _COLUMNS))
-            shape = (rows.stop - rows.start, columns.stop - columns.start)
-            plain, turned = (part.view(-1)[: shape[0] * shape[1]].view(shape) for part in (even, odd))
-            torch.mm(descriptors.even[rows], descriptors.even[columns].T, out=plain)
-            torch.mm(descriptors.odd[rows], descriptors.odd[columns].T, out=turned)
-            found.append(_above(plain, turned, limit, top, left))
-    first, second = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
-    return pairs_of(descriptors, first, second)
+    rows = slice(top, min(count, top + _BLOCK))
+    even, odd = torch.empty(_BLOCK * _BLOCK), torch.empty(_BLOCK * _BLOCK)
+    found = []
+    for left in range(top, count, _BLOCK):
+        columns = slice(left, min(count, left + _BLOCK))
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        plain, turned = (part[: shape[0] * shape[1]].view(shape) for part in (even, odd))
+        torch.mm(descriptors.even[rows], descriptors.even[columns].T, out=plain)
+        torch.mm(descriptors.odd[rows], descriptors.odd[columns].T, out=turned)
+        found.append(_above(plain, turned, limit, top, left))
+    return torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
 
 
 def _above(even: Tensor, odd: Tensor, limit: float, top: int, left: int) -> tuple[Tensor, Tensor]:
