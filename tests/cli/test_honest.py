@@ -1,6 +1,7 @@
 """What a user sees of leaks, looks, bundles on other data and runs of different kinds, command by command."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -147,3 +148,18 @@ def test_what_is_known_of_twins_is_listed_and_cleared(home: Path, capsys: pytest
     assert run(["cache"]) == 0
     assert "of twins found in 1 data set; --clear removes it too" in capsys.readouterr().out
     assert printed(capsys, "cache", "--clear")["twins"] == {"data_sets": 0, "bytes": 0}
+
+
+def test_every_number_has_its_interval(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(home, 0, 0)
+    assert run(TRAIN) == 0
+    assert re.search(r"val accuracy +\S+ % \(.* to .* %, n = \d+\), loss \S+ \(\S+ to \S+\)", capsys.readouterr().out)
+    assert run(["evaluate", "set-1", "--split", "test", "--shifts"]) == 0
+    said = capsys.readouterr().out
+    overall, classes, moved = (part.splitlines() for part in said.split("\n\n")[1:4])
+    for line in [*overall, *moved[1:]]:
+        assert re.search(r"\d(?: %| points)? \(-?[\d.]+ to -?[\d.]+", line), line
+    for line in classes[1:]:
+        assert len(re.findall(r"[01]\.\d{3} \([01]\.\d{3} to [01]\.\d{3}\)", line)) == 3, line
+    assert "(n = 30)" in moved[0]
+    assert "95 % intervals, Wilson's" in said

@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 from netwright.evaluation.averages import averages
 from netwright.evaluation.calibration import calibration
 from netwright.evaluation.intervals import wilson
-from netwright.evaluation.ranking import average_precision, roc_auc
+from netwright.evaluation.ranking import average_precision, ranking, roc_auc
 from netwright.evaluation.resampling import bca, resampled_counts, resampled_means, wilson_of_resampled
 
 Floats = npt.NDArray[np.float64]
@@ -122,3 +122,14 @@ def test_the_bootstrap_keeps_its_promise(sharpness: float) -> None:
             inside[name].append(intervals[name][0] <= value <= intervals[name][1])
     for name, found in inside.items():
         assert np.mean(found) >= 0.87, (name, np.mean(found))
+
+
+def test_a_perfect_order_is_no_certainty() -> None:
+    """10 hits of 40 can be paired with 10 others: 10 of 10 pairs in order."""
+    targets = np.repeat([0, 1], [30, 10])
+    scores = np.log(np.stack([1 - np.linspace(0.1, 0.9, 40), np.linspace(0.1, 0.9, 40)], axis=1))
+    values, intervals = ranking(scores, targets)
+    least = binomtest(10, 10).proportion_ci(method="wilson").low
+    for name in ("roc_auc", "average_precision"):
+        assert values[name] == 1
+        assert intervals[name] == pytest.approx([least, 1.0])

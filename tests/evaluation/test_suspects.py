@@ -1,10 +1,12 @@
 """Wrong labels that were planted are found, against the definition written plainly; shifts against torch.roll."""
 
 import numpy as np
+import pytest
 import torch
+from scipy.stats import binomtest
 
 from netwright.data.batches import Batch
-from netwright.evaluation.shifts import accuracy_under_shifts, shifted
+from netwright.evaluation.shifts import accuracy_interval, accuracy_under_shifts, cost_interval, shifted
 from netwright.evaluation.suspects import suspects
 
 
@@ -74,3 +76,20 @@ def test_what_looks_at_one_pixel_loses_and_what_looks_at_the_mean_does_not() -> 
     assert [row["accuracy"] for row in by_place["shifts"]] == [1.0] + [share_of_zeros] * 4
     assert by_place["lost"] == 1 - share_of_zeros
     assert all(row["num_samples"] == 64 for row in by_place["shifts"])
+
+
+def test_moved_images_have_wilsons_interval() -> None:
+    for hits in (270, 265, 3, 0):
+        rights = np.repeat([1.0, 0.0], [hits, 270 - hits])
+        ends = binomtest(hits, 270).proportion_ci(method="wilson")
+        assert accuracy_interval(rights) == pytest.approx([ends.low, ends.high])
+    # four directions that agree are one image; four that don't say more
+    quarters = np.random.default_rng(0).binomial(4, 0.8, 400) / 4
+    low, high = accuracy_interval(quarters)
+    normal = 1.96 * quarters.std() / 20
+    assert [low, high] == pytest.approx([quarters.mean() - normal, quarters.mean() + normal], abs=0.002)
+
+
+def test_no_cost_seen_is_no_certainty() -> None:
+    high = binomtest(0, 90).proportion_ci(method="wilson").high
+    assert cost_interval(np.zeros(90)) == pytest.approx([-high, high])

@@ -15,6 +15,8 @@ INTERRUPTED = 5
 MOST_CLASSES = 30
 MOST_SUSPECTS = 5
 OTHER_MODELS = {"linear": "linear model", "boosting": "boosted trees"}  # of scikit-learn, on the same rows
+INTERVALS = """in brackets: 95 % intervals, Wilson's of accuracies, top-k, precision and recall of a class;
+the jackknife's of ROC-AUC and average precision; the bootstrap's of the rest"""
 
 
 @click.command("evaluate", short_help="Judge a run: on its val or test split, or on new labelled data.")
@@ -113,6 +115,8 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
         parts += ["", _per_class(metrics["per_class"])]
     if metrics.get("shifts"):
         parts += ["", _shifts(metrics["shifts"])]
+    if metrics.get("interval_methods"):
+        parts += ["", INTERVALS]
     if (metrics.get("suspects") or {}).get("images"):
         parts += ["", _suspects(metrics["suspects"])]
         if result["split"] == "val":
@@ -167,7 +171,7 @@ def _baselines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What costs nothing to reach, beside the accuracy."""
     rows = []
     if found.get("majority"):
-        rows.append(("  always the same", f"{percent(found['majority']['accuracy'])} ({found['majority']['label']})"))
+        rows.append(("  always the same", f"{accuracy(found['majority'])}: {found['majority']['label']}"))
     rows += [(f"  {name}", accuracy(found[key])) for key, name in OTHER_MODELS.items() if key in found]
     if found.get("nearest_neighbours"):
         near = found["nearest_neighbours"]
@@ -196,18 +200,26 @@ def _per_class(records: list[dict[str, Any]]) -> str:
         shown = sorted(records, key=lambda record: record["f1"] if record["f1"] is not None else 2.0)[:MOST_CLASSES]
         note = f"\nthe {MOST_CLASSES} classes of {len(records)} with the lowest F1; --json gives all"
     rows = [
-        (record["label"], *(_score(record[key]) for key in ("precision", "recall", "f1")), record["num_samples"])
+        (
+            record["label"],
+            *(
+                with_interval(_score, record[key], record.get(f"{key}_interval"))
+                for key in ("precision", "recall", "f1")
+            ),
+            record["num_samples"],
+        )
         for record in shown
     ]
-    return table(rows, ("class", "precision", "recall", "F1", "n"), right=(1, 2, 3, 4)) + note
+    return table(rows, ("class", "precision", "recall", "F1", "n"), right=(4,)) + note
 
 
 def _shifts(found: Mapping[str, Any]) -> str:
     """Accuracy by how far the images were moved."""
     rows = [(each["pixels"], with_interval(percent, each["accuracy"], each["interval"])) for each in found["shifts"]]
     low, high = (100 * end for end in found["lost_interval"])
+    n = found["shifts"][0]["num_samples"]
     costs = f"moving the images costs up to {100 * found['lost']:.1f} points ({low:.1f} to {high:.1f})"
-    return f"{table(rows, ('moved by', 'accuracy, mean of left, right, up, down'), right=(0,))}\n{costs}"
+    return f"{table(rows, ('moved by', f'accuracy, mean of left, right, up, down (n = {n})'), right=(0,))}\n{costs}"
 
 
 def _suspects(found: Mapping[str, Any], more: str = "--json, or the plots") -> str:

@@ -8,7 +8,7 @@ import click
 
 from netwright.cli.judged import judged, words_of
 from netwright.cli.options import output_options
-from netwright.cli.text import duration, number, percent, print_json, say, table
+from netwright.cli.text import duration, number, percent, print_json, say, table, with_interval, with_loss
 from netwright.cli.verbs import Verbs
 
 SPLITS = ("val", "test")
@@ -72,7 +72,8 @@ def _list(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
         )
         for row in rows
     ]
-    return table(lines, header, right=(4, 5, 6, 7, 8))
+    note = "\n\nhow sure a number is: netwright runs show RUN; whether two differ: netwright runs compare RUN OTHER"
+    return table(lines, header, right=(4, 5, 6, 7, 8)) + note
 
 
 def _cell(row: Mapping[str, Any], split: str) -> str:
@@ -89,7 +90,7 @@ def _show(shown: Mapping[str, Any]) -> str:
         metrics = (shown.get("metrics") or {}).get(split)
         if metrics:
             what, text = judged(split, metrics)
-            rows.append((what, f"{text}, loss {number(metrics.get('loss'))}"))
+            rows.append((what, with_loss(text, metrics)))
     rows += _counts(shown.get("data") or {})
     rows.append(("time", duration(shown.get("seconds"))))
     parts = [table(rows), ""]
@@ -164,7 +165,7 @@ def _compare(compared: Mapping[str, Any]) -> str:
         if any(sides):
             words = words_of(next(filter(None, sides)))[1]
             rows.append((f"{split} {words.name}", *map(words.whole, sides)))
-            rows.append((f"{split} loss", *(number(side.get("loss")) for side in sides)))
+            rows.append((f"{split} loss", *map(_loss, sides)))
     for key, label in (("best_epoch", "best epoch"), ("epochs", "epochs trained")):
         rows.append((label, *(run.get(key) for run in compared["runs"])))
     rows.append(("time", *(duration(run.get("seconds")) for run in compared["runs"])))
@@ -178,6 +179,10 @@ def _compare(compared: Mapping[str, Any]) -> str:
     pairs = [(field, name, value) for field in kinds for name, value in zip(names, kinds[field], strict=True)]
     notes = [(f"{field} of {name}", _value(value)) for field, name, value in pairs]
     return "\n\n".join(filter(None, [table(rows, ("", *names)), table(notes), _fair(compared)]))
+
+
+def _loss(metrics: Mapping[str, Any]) -> str:
+    return with_interval(number, metrics.get("loss"), metrics.get("loss_interval"))
 
 
 def _fair(compared: Mapping[str, Any]) -> str:

@@ -98,6 +98,14 @@ def accuracy(metrics: Mapping[str, Any]) -> str:
     return f"{text} ({', '.join(details)})" if details else text
 
 
+def with_loss(text: str, metrics: Mapping[str, Any]) -> str:
+    """Put a split's loss, where there is one, and its interval behind what was said of the split."""
+    if metrics.get("loss") is None:
+        return text
+    ends = metrics.get("loss_interval", (metrics.get("intervals") or {}).get("loss"))
+    return f"{text}, loss {with_interval(number, metrics['loss'], ends)}"
+
+
 def with_interval(write: Callable[[float | None], str], value: float | None, ends: Sequence[float] | None) -> str:
     """A number with the ends of its 95 % interval: "0.912 (0.881 to 0.94)"; "98.1 % (95.6 to 99.3 %)"."""
     if _missing(value) or not ends:

@@ -10,7 +10,7 @@ import click
 from netwright.cli.judged import judged, words_of
 from netwright.cli.looks import looks
 from netwright.cli.options import SHORT_OPTIONS, output_options, recipe_options, remember_run, settings_of
-from netwright.cli.text import duration, number, print_json, say, table, work
+from netwright.cli.text import duration, number, print_json, say, table, with_loss, work
 
 INTERRUPTED = 5
 
@@ -119,7 +119,8 @@ def series_summary(series: Mapping[str, Any]) -> str:
     rows: list[Sequence[object]] = []
     for run in series["runs"]:
         numbers = [run["metrics"][split] for split in splits]
-        cells = (text for each in numbers for text in (words.cell(each[key]), number(each["loss"])))
+        whole = words.whole if key == "accuracy" else lambda each: words.cell(each[key])
+        cells = (text for each in numbers for text in (whole(each), number(each["loss"])))
         rows.append((run["seed"], run["best_epoch"], *cells))
     lines = ["", table(rows, header, right=tuple(range(len(header)))), ""]
     for split in splits:
@@ -152,9 +153,8 @@ def summary(result: dict[str, Any], has_test: bool) -> str:
         of = f" of {history[-1]['epoch']}"
         rows.append(("best epoch", f"{result['best_epoch']}{of}"))
     for split, of_split in metrics.items():
-        loss = f", loss {number(of_split['loss'])}" if of_split.get("loss") is not None else ""
         what, text = judged(split, of_split)
-        rows.append((what, f"{text}{loss}"))
+        rows.append((what, with_loss(text, of_split)))
     if "leaks_allowed" in result:
         rows.append(("leaks allowed", f"{result['leaks_allowed']:,}: images (or groups) that two splits share"))
     rows += [("time", duration(result.get("seconds"))), ("run", result["run"])]

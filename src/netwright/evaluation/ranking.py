@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from netwright.evaluation.intervals import wilson
 from netwright.evaluation.resampling import Floats, by_influences
 
 Bools = npt.NDArray[np.bool_]
@@ -38,7 +39,17 @@ def ranking(scores: Floats, targets: Ints) -> tuple[dict[str, Any], dict[str, An
         areas = [area(scores[:, number], targets == number) for number in present]
         values[name] = float(np.mean([each.value for each in areas]))
         intervals[name] = by_influences(values[name], np.mean([each.influences for each in areas], axis=0))
+        if intervals[name] is None and values[name] == 1:
+            intervals[name] = [float(np.mean([_least(targets == number) for number in present])), 1.0]
     return values, intervals
+
+
+def _least(hits: Bools) -> float:
+    """Return what a class may have in truth where every hit scores higher than every other image: Wilson's low end of m
+    in m, for so many pairs of a hit and another image can be made that share none."""
+    num_hits = int(hits.sum())
+    pairs = min(num_hits, len(hits) - num_hits) or num_hits
+    return wilson(pairs, pairs)[0]
 
 
 def _finite(scores: Floats) -> Floats:

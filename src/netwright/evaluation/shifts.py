@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from netwright.data.batches import Batch
+from netwright.evaluation.intervals import wilson
 from netwright.evaluation.resampling import bca, resampled_means
 
 PIXELS = (1, 2, 3, 4)
@@ -25,7 +26,7 @@ def shifted(images: Tensor, down: int, right: int) -> Tensor:
 
 
 def accuracy_under_shifts(answer: Callable[[Tensor], Tensor], batches: Callable[[], Iterable[Batch]]) -> dict[str, Any]:
-    """Return the accuracy for 0 to 4 pixels, the mean over the four directions, with bootstrap intervals over images.
+    """Return the accuracy for 0 to 4 pixels, the mean over the four directions, with intervals over images.
 
     `answer` gives the class (B,) of images (B, C, H, W) as the network takes them; `batches` begins the split anew.
     17 passes over the split. `lost` is what the worst of them costs, in fractions, with `lost_interval` from the same
@@ -41,14 +42,33 @@ def accuracy_under_shifts(answer: Callable[[Tensor], Tensor], batches: Callable[
             rights[pixels] = torch.cat(parts)
     values = {pixels: right.double().numpy() for pixels, right in rights.items()}
     rows = [
-        {"pixels": pixels, "accuracy": float(each.mean()), "interval": _interval(each), "num_samples": len(each)}
+        {
+            "pixels": pixels,
+            "accuracy": float(each.mean()),
+            "interval": accuracy_interval(each),
+            "num_samples": len(each),
+        }
         for pixels, each in values.items()
     ]
     costs = values[0] - min(values.values(), key=lambda each: float(each.mean()))
-    return {"shifts": rows, "lost": float(costs.mean()), "lost_interval": _interval(costs)}
+    return {"shifts": rows, "lost": float(costs.mean()), "lost_interval": cost_interval(costs)}
 
 
-def _interval(values: npt.NDArray[np.float64]) -> list[float]:
-    """Return the bootstrap's interval of the mean of values (N,)."""
-    mean = float(values.mean())
-    return bca(resampled_means(values[:, None])[:, 0], mean, values - mean)
+def accuracy_interval(rights: npt.NDArray[np.float64]) -> list[float]:
+    """Return Wilson's interval of a mean of shares (N,), each of some directions in which an image is answered rightly.
+
+    N counts for as many images as would give a fraction this variance: of 0 and 1 that is N, and where all is right
+    too, which resampling would call certain."""
+    mean, variance = float(rights.mean()), float(rights.var())
+    effective = len(rights) * (mean * (1 - mean) / variance if variance else 1.0)
+    return list(wilson(mean * effective, effective))
+
+
+def cost_interval(costs: npt.NDArray[np.float64]) -> list[float]:
+    """Return the bootstrap's interval of the mean of costs (N,); Wilson's of 0 in N, both ways, where nothing is lost
+    on any image."""
+    if not costs.any():
+        bound = wilson(0, len(costs))[1]
+        return [-bound, bound]
+    mean = float(costs.mean())
+    return bca(resampled_means(costs[:, None])[:, 0], mean, costs - mean)

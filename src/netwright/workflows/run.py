@@ -18,6 +18,7 @@ from netwright.workflows.judging import JUDGINGS
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened, predict_images
 from netwright.workflows.report import report_of
+from netwright.workflows.runs import loss_interval
 
 
 class Run:
@@ -128,6 +129,7 @@ class Run:
             "stopped_by": "interrupted" if self.interrupted else metrics.get("stopped_by"),
             "metrics": {
                 split: {key: metrics[split][key] for key in keep if key in metrics[split]}
+                | {"loss_interval": loss_interval(metrics[split])}
                 for split in ("val", "test")
                 if split in metrics
             },

@@ -1,6 +1,6 @@
 """`netwright runs`: what was trained, one run in detail. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,15 @@ def short_metrics(folder: RunFolder) -> dict[str, Any]:
     of_numbers = ("mae", "rmse", "r2", "intervals", "loss", "num_samples")
     return {
         split: {key: found.get(key) for key in (of_numbers if "r2" in found else keep)}
+        | {"loss_interval": loss_interval(found)}
         for split, found in splits.items()
     }
+
+
+def loss_interval(metrics: Mapping[str, Any]) -> list[float] | None:
+    """Return the ends of a split's loss, None where there are none."""
+    ends: list[float] | None = (metrics.get("intervals") or {}).get("loss")
+    return ends
 
 
 def _read(path: Path) -> dict[str, Any]:
