@@ -8,11 +8,6 @@ from netwright.evaluation.compare import compare_answers, mcnemar, paired_differ
 from netwright.evaluation.optimism import best_of, expected_optimism
 
 
-def wilson_high(count: int, num: int) -> float:
-    """Return SciPy's upper end of Wilson's interval."""
-    return float(binomtest(count, num).proportion_ci(method="wilson").high)
-
-
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (0, 1), (3, 9), (40, 40), (120, 170), (5000, 5300)])
 def test_mcnemar_is_the_exact_binomial(only_first: int, only_second: int) -> None:
     total = only_first + only_second
@@ -44,9 +39,8 @@ def test_what_is_equal_is_not_distinguishable() -> None:
     first, _ = answers((0.8, 0.8))
     found = compare_answers((first, first), (1.0 - first, 1.0 - first))
     assert (found["distinguishable"], found["mcnemar"]) == (False, 1.0)
-    # they may differ on images that these are not: by a fraction of which 0 in 1,000 is no surprise
-    most = wilson_high(0, 1000)
-    assert found["accuracy_difference_interval"] == pytest.approx([-most, most])
+    low, high = found["accuracy_difference_interval"]
+    assert -0.004 < low < 0 < high < 0.004  # no image of 1,000 tells them apart: one of the next 1,000 may
 
 
 def test_equal_classifiers_are_rarely_called_different() -> None:
@@ -58,6 +52,16 @@ def test_equal_classifiers_are_rarely_called_different() -> None:
         low, high = paired_difference(only_first, 30 - only_first, 500)
         called += mcnemar(only_first, 30 - only_first) < 0.05 and not low <= 0 <= high
     assert called / 400 < 0.08
+
+
+@pytest.mark.parametrize(("num_samples", "shares"), [(500, (0.004, 0.004)), (100, (0.02, 0.02)), (500, (0.001, 0.03))])
+def test_few_images_that_differ_keep_the_promise(num_samples: int, shares: tuple[float, float]) -> None:
+    """95 %, up to the chance of 500 trials; plain percentiles held 84, 82 and 94 %."""
+    random = np.random.default_rng(0)
+    drawn = random.multinomial(num_samples, [*shares, 1 - sum(shares)], 500)
+    ends = {tuple(pair): paired_difference(*map(int, pair), num_samples) for pair in drawn[:, :2]}
+    inside = [ends[tuple(pair)][0] <= shares[1] - shares[0] <= ends[tuple(pair)][1] for pair in drawn[:, :2]]
+    assert 0.92 <= np.mean(inside) <= 0.995  # counts are whole: with so few it errs to the wide side
 
 
 @pytest.mark.parametrize(("number", "wanted"), [(1, 0), (2, np.pi**-0.5), (3, 1.5 * np.pi**-0.5), (10, 1.538753)])

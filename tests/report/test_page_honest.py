@@ -66,6 +66,12 @@ def with_folds(run: RunFolder, label: str = "ant") -> dict[str, Any]:
     return folds
 
 
+def test_suspects_of_a_poor_network_are_rather_its_mistakes(run: RunFolder) -> None:
+    folds = with_folds(run)
+    write(run.metrics, read_sealed(run.metrics) | {"folds": folds | {"accuracy": 0.634}})
+    assert "With 63.4 % right most of these are mistakes of the network" in page_of(run).text
+
+
 @pytest.mark.parametrize("label", ["ant", NASTY[0], NASTY[1]])
 def test_suspects_of_folds_are_shown(run: RunFolder, label: str) -> None:
     with_folds(run, label)
@@ -75,6 +81,7 @@ def test_suspects_of_folds_are_shown(run: RunFolder, label: str) -> None:
     assert "3 images could not be held out" in page.text
     assert "70 images look confidently like another class" in page.text
     assert "8 more (folds/suspects.csv names all)" in page.text
+    assert "About half of such labels are wrong" in page.text
     assert "its recipe in 5 folds of train and val 87.5 % 86.0 to 89.0 % 1,527" in page.text
     assert len(page.all("img")) == 12
     assert not page.all("script")

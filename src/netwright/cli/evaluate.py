@@ -15,6 +15,7 @@ INTERRUPTED = 5
 MOST_CLASSES = 30
 MOST_SUSPECTS = 5
 OTHER_MODELS = {"linear": "linear model", "boosting": "boosted trees"}  # of scikit-learn, on the same rows
+TRUSTED = 0.85  # accuracy under which a confident contradiction is rather a mistake than a wrong label (docs/log.md)
 INTERVALS = """in brackets: 95 % intervals, Wilson's of accuracies, top-k, precision and recall of a class;
 the jackknife's of ROC-AUC and average precision; the bootstrap's of the rest"""
 
@@ -92,7 +93,7 @@ def folds_report(result: Mapping[str, Any]) -> str:
     head = f"{result['run']}: train and val in {result['folds']} folds, each judged by a network trained on the others"
     parts = ["", head, "", table(rows), ""]
     if metrics["suspects"]["images"]:
-        parts += [_suspects(metrics["suspects"], more="the list"), ""]
+        parts += [_suspects(metrics, more="the list"), ""]
     else:
         parts += ["no image looks confidently like another class than its label", ""]
     parts += [
@@ -118,7 +119,7 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     if metrics.get("interval_methods"):
         parts += ["", INTERVALS]
     if (metrics.get("suspects") or {}).get("images"):
-        parts += ["", _suspects(metrics["suspects"])]
+        parts += ["", _suspects(metrics)]
         if result["split"] == "val":
             parts.append(f"in all of train and val: netwright evaluate {result['run']} --folds 5")
     if result.get("plot"):
@@ -222,15 +223,21 @@ def _shifts(found: Mapping[str, Any]) -> str:
     return f"{table(rows, ('moved by', f'accuracy, mean of left, right, up, down (n = {n})'), right=(0,))}\n{costs}"
 
 
-def _suspects(found: Mapping[str, Any], more: str = "--json, or the plots") -> str:
+def _suspects(metrics: Mapping[str, Any], more: str = "--json, or the plots") -> str:
     """The images whose label may be wrong, five of them; `more` says where the others are."""
+    found = metrics["suspects"]
     rows = [
         (each["source"], each["label"], f"{each['looks_like']} ({percent(each['probability'])})")
         for each in found["images"][:MOST_SUSPECTS]
     ]
     left = found["num_suspects"] - len(rows)
     note = f"\nand {left:,} more: {more}" if left else ""
-    return f"look at these, about half of such labels are wrong:\n{table(rows, ('image', 'label', 'looks like'))}{note}"
+    worth = (
+        "about half of such labels are wrong"
+        if metrics["accuracy"] >= TRUSTED
+        else f"but with {percent(metrics['accuracy'])} right most are the network's mistakes, not wrong labels"
+    )
+    return f"look at these, {worth}:\n{table(rows, ('image', 'label', 'looks like'))}{note}"
 
 
 def _score(value: float | None) -> str:

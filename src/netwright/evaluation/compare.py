@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
-from netwright.evaluation.intervals import wilson
 from netwright.evaluation.resampling import bca, resampled_means
 
 Bools = npt.NDArray[np.bool_]
@@ -55,12 +54,12 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def paired_difference(only_first: int, only_second: int, num_samples: int, seed: int = 0) -> list[float]:
     """Return the 95 % interval of accuracy(second) - accuracy(first), resampling images with both answers.
 
-    An image adds -1, 0 or 1, so resampling N images is drawing from a multinomial over three cells. Where none tells
-    the two apart resampling knows no difference, and Wilson's interval of 0 in N stands in, both ways."""
-    if not only_first + only_second:
-        bound = wilson(0, num_samples)[1]
-        return [-bound, bound]
-    shares = np.array([only_first, only_second, num_samples - only_first - only_second]) / num_samples
+    An image adds -1, 0 or 1, so resampling N images is drawing from a multinomial over three cells. Half an image is
+    put beside each of the first two: where only 2 images tell two classifiers apart, plain resampling held the truth in
+    84 % of sets, and of none it makes certainty. Source: A. Agresti and Y. Min, "Simple improved confidence intervals
+    for comparing matched proportions", Statistics in Medicine 24 (2005)."""
+    same = num_samples - only_first - only_second
+    shares = np.array([only_first + 0.5, only_second + 0.5, same]) / (num_samples + 1)
     drawn = np.random.default_rng(seed).multinomial(num_samples, shares, RESAMPLES)
     low, high = np.quantile((drawn[:, 1] - drawn[:, 0]) / num_samples, [0.025, 0.975])
     return [float(low), float(high)]

@@ -41,9 +41,10 @@ def diagnose(
         return _not_learning(val) | found
     if found["gap_opened_epoch"] is not None and (turned or not _falling(val, "val_loss")):
         return _overfitting(val, best, found, turned) | found
-    if stopped_by in ("epochs", "time") and _falling(val, "val_loss") and not _annealed(val):
-        return _too_short(val) | found
     unsolved = max(last["train_accuracy"], last["val_accuracy"]) < NOT_SOLVED
+    learning = _falling(val, "val_loss") or (unsolved and _at_its_least(val) and _falling(val, "train_loss"))
+    if stopped_by in ("epochs", "time") and learning and not _annealed(val):
+        return _too_short(val) | found
     stopped = len(val) >= LEAST_EPOCHS and not _falling(val, "train_loss")
     if found["gap_opened_epoch"] is None and unsolved and stopped:
         return _underfitting(last) | found
@@ -153,6 +154,11 @@ def _falling(val: Sequence[Record], name: str) -> bool:
         return False
     last, before = val[-1][name], _fifth_ago(val)[name]
     return bool(last < (1 - STILL_FALLING) * before and last <= min(record[name] for record in val))
+
+
+def _at_its_least(val: Sequence[Record]) -> bool:
+    """Say whether the val loss was never lower than at the end."""
+    return len(val) > 1 and bool(val[-1]["val_loss"] < min(record["val_loss"] for record in val[:-1]))
 
 
 def _annealed(val: Sequence[Record]) -> bool:
