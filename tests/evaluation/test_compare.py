@@ -32,6 +32,9 @@ def test_the_difference_has_the_paired_bootstraps_interval() -> None:
     assert found["accuracy_difference"] == pytest.approx(second.mean() - first.mean())
     assert found["accuracy_difference_interval"] == pytest.approx([reference.low, reference.high], abs=0.002)
     assert found["log_loss_difference"] == pytest.approx(first.mean() - second.mean())
+    reference = bootstrap((losses[1] - losses[0],), np.mean, method="percentile", rng=np.random.default_rng(5))
+    ends = reference.confidence_interval
+    assert found["log_loss_difference_interval"] == pytest.approx([ends.low, ends.high], abs=0.003)
     assert found["distinguishable"]
 
 
