@@ -127,5 +127,5 @@ def _in_batches(
         first, second = (arrange(thumbnails[rows].to(torch.float32)) for rows in (part.first, part.second))
         return measure(first, torch.where(part.mirrored[:, None, None], second.flip(2), second))
 
-    batches = (pairs.take(rows) for rows in torch.arange(len(pairs)).split(_BATCH))
+    batches = (pairs.take(rows) for rows in torch.split(torch.arange(len(pairs)), _BATCH))
     return torch.cat(share_out(of_batch, batches)) if len(pairs) else torch.empty(0)
