@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from netwright.config.library import read_recipe_file, shipped_recipes
+from netwright.config.models import gives_masks
 from netwright.config.recipe import Recipe, build_recipe, num_outputs_for, output_for
 from netwright.models import build_model
 
@@ -14,12 +15,13 @@ CLASSIC = {
     *("digits", "mnist-mlp", "mnist-logsoftmax", "mnist-fast", "mnist-cnn", "mnist-cnn-deep", "mnist-batchnorm"),
     *("mnist-lenet-batchnorm", "fashion-mlp-dropout", "cifar10-mlp", "cifar10-cnn", "cifar10-fast"),
     *("airplane-bird", "airplane-bird-cnn", "alexnet", "cats-dogs-densenet", "finetune-resnet18"),
-    *("resnet50-concat-pool", "letters-from-digits", "vgg16-checkpoint", "photos"),
+    *("resnet50-concat-pool", "letters-from-digits", "vgg16-checkpoint", "photos", "unet-masks"),
     *("ohlc-up-day", "ohlc-next-day", "csv-regression", "csv-binary"),
 }
 SHAPES = {"digits": (1, 8, 10), "mnist": (1, 28, 10), "fashion-mnist": (1, 28, 10), "cifar10": (3, 32, 10)}
 SHAPES |= {"emnist-letters": (1, 28, 26), "oxford-pets": (3, 64, 37), "flowers102": (3, 64, 102)}  # smaller photographs
 SHAPES |= {"prices.csv": (4, 1, 2), "rows.csv": (6, 1, 2)}  # rows of tables are images of one pixel
+SHAPES |= {"membrane": (1, 64, 2)}  # images with masks
 NAMES = sorted(shipped_recipes())
 
 
@@ -61,7 +63,8 @@ def test_recipe_builds_its_network(name: str) -> None:
         num_outputs=num_outputs,
         output=output_for(recipe.criterion),
     )
-    assert model.eval()(torch.zeros(2, channels, size, size)).shape == (2, num_outputs)
+    expected = (2, num_outputs, size, size) if gives_masks(recipe.model) else (2, num_outputs)
+    assert model.eval()(torch.zeros(2, channels, size, size)).shape == expected
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -99,12 +99,12 @@ def test_every_criterion_is_of_a_task_that_there_is() -> None:
         for task in set(criterion.tasks) & set(TASKS):
             built = TASKS[task].build(criterion, targets)
             assert TASKS[task].read(built.to_mapping()) == built
-            outputs = torch.rand(6, built.num_outputs)
-            loss, weight = TASKS[task].batch_loss(criterion, targets, torch.device("cpu"), None)(
-                outputs, torch.arange(6) % 2
-            )
+            size = (4, 4) if task == "segmentation" else ()
+            outputs = torch.rand(6, built.num_outputs, *size)
+            classes = (torch.arange(6) % 2).view(6, *[1] * len(size)).expand(6, *size)
+            loss, weight = TASKS[task].batch_loss(criterion, targets, torch.device("cpu"), None)(outputs, classes)
             assert loss.isfinite()
-            assert weight == 6
+            assert weight in ((6, 6 * 16) if size else (6,))  # images, or pixels
 
 
 @pytest.mark.parametrize("name", built_in(OPTIMIZERS.parts))

@@ -22,6 +22,7 @@ AUGMENTED = "augmented.png"
     "columns",
     "task",
     "split_by_time",
+    "masks",
     "classes",
     "image_size",
     "data_root",
@@ -101,6 +102,8 @@ def _classes(found: Mapping[str, Any]) -> str:
         names = [*names[: MOST_CLASSES // 2], *names[-MOST_CLASSES // 2 :]]
         note = f"\nthe {MOST_CLASSES // 2} largest and smallest in train of {found['num_classes']}; --json gives all"
     rows = [(name, *(f"{split['classes'][name]:,}" for split in splits.values())) for name in names]
+    if found.get("counted") == "pixels":
+        return table(rows, ("class, pixels", *splits), right=range(1, len(splits) + 1)) + note
     rows.append(("all", *(f"{split['num_samples']:,}" for split in splits.values())))
     return table(rows, ("class", *splits), right=range(1, len(splits) + 1)) + note
 

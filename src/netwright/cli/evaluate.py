@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from netwright.cli.judged import errors
+from netwright.cli.judged_masks import mask_classes, mask_rows
 from netwright.cli.looks import looks
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import accuracy, number, percent, print_json, say, table, with_interval, work
@@ -109,11 +110,13 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     metrics = result["metrics"]
     on = f"on {data}" if data else f"on the {result['split']} split"
     rows = _rows(metrics) if "accuracy" in metrics else _number_rows(metrics)
+    rows = mask_rows(metrics) if "mean_dice" in metrics else rows
     parts = [f"{result['run']} {on}, weights of epoch {result['epoch']}\n", table(rows)]
     if metrics.get("verdicts"):
         parts += ["", *metrics["verdicts"]]
     if metrics.get("per_class"):
-        parts += ["", _per_class(metrics["per_class"])]
+        of_class = mask_classes if "mean_dice" in metrics else _per_class
+        parts += ["", of_class(metrics["per_class"])]
     if metrics.get("shifts"):
         parts += ["", _shifts(metrics["shifts"])]
     if metrics.get("interval_methods"):

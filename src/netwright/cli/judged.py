@@ -25,8 +25,18 @@ def errors(metrics: Metrics) -> str:
     return f"R² {r2}, MAE {mae}, RMSE {number(metrics.get('rmse'))}, n = {metrics.get('num_samples')}"
 
 
+def masks(metrics: Metrics) -> str:
+    """{"mean_dice": 0.87, …} -> "mean Dice 0.87 (0.85 to 0.89), 91.8 % of pixels, mean IoU 0.78, n = 6"."""
+    ends = metrics.get("intervals") or {}
+    dice = with_interval(number, metrics.get("mean_dice"), ends.get("mean_dice"))
+    pixels = with_interval(percent, metrics.get("accuracy"), ends.get("accuracy"))
+    iou = number(metrics.get("mean_iou"))
+    return f"mean Dice {dice}, {pixels} of pixels, mean IoU {iou}, n = {metrics.get('num_samples')}"
+
+
 # by the metric that a task alone has
 WORDS = {
+    "mean_dice": Words("mean Dice", "dice", masks, number),
     "accuracy": Words("accuracy", "acc", accuracy, percent),
     "r2": Words("R²", "R²", errors, number),
 }
@@ -40,4 +50,5 @@ def words_of(metrics: Metrics) -> tuple[str, Words]:
 def judged(split: str, metrics: Metrics) -> tuple[str, str]:
     """Return a line of a summary: "val accuracy", "98.1 % (95.6 to 99.3 %, n = 270)"; "val errors", "R² 0.81 …"."""
     key, words = words_of(metrics)
-    return f"{split} {words.name if key == 'accuracy' else 'errors'}", words.whole(metrics)
+    what = {"r2": "errors", "mean_dice": "masks"}.get(key, words.name)
+    return f"{split} {what}", words.whole(metrics)

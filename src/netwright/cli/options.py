@@ -49,6 +49,7 @@ SHORT_OPTIONS = {
     ),
     "ahead": Short("N", "Learn the target of the row N later in time.", "value"),
     "split_by_time": Short("COLUMN", "Judge on the latest rows, by this column."),
+    "masks": Short("FOLDER|COLUMN", "Learn a class for each pixel: masks by their images' names, or a table's column."),
     "data_root": Short("DIR", "Where named data sets already lie, or a table's paths begin; read, never written."),
     "on_bad_image": Short("fail|skip", "What a damaged image does: ends the run as it begins, or is left out."),
     "group_by": Short(

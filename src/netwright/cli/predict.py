@@ -11,6 +11,7 @@ from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import duration, number, percent, print_json, say, table, work
 
 BAD_INPUT = 2
+MOST_SHARES = 4  # classes of a mask in a line
 
 
 @click.command("predict", short_help="Name what is on images: files or folders.")
@@ -33,6 +34,12 @@ BAD_INPUT = 2
     metavar="FILE.png",
     help="Draw each image beside its class probabilities.",
 )
+@click.option(
+    "--out-masks",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write each image's mask as PNG, and its overlay, of a network that gives masks.",
+)
 @click.option("--format", "layout", type=click.Choice(["table", "json", "csv"]), default="table", help="[table]")
 @output_options
 def command(run: str, paths: Sequence[str], out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -48,6 +55,10 @@ def command(run: str, paths: Sequence[str], out: Path | None, as_json: bool, qui
             raise click.UsageError("--overwrite says what becomes of a file that is there; give it with --out")
         _print(run, paths, batch_size, options, as_json, quiet)
         return
+    if options["out_masks"] is not None:
+        raise click.UsageError(
+            "--out writes one file of answers, and --out-masks a file an image; leave one of them out"
+        )
     if options["plot"] is not None or options["layout"] != "table":
         raise click.UsageError("--out writes a file for any number of images; leave --plot and --format out")
     _write(run, paths, out, batch_size, options, as_json, quiet)
@@ -70,7 +81,15 @@ def _print(
     machine = as_json or layout != "table"
     top = options["top"] or (None if machine else 3)
     with work(machine):
-        answer = predict_files(run, paths, top=top, plot=plot, batch_size=batch_size, standard_input=sys.stdin.buffer)
+        answer = predict_files(
+            run,
+            paths,
+            top=top,
+            plot=plot,
+            out_masks=options["out_masks"],
+            batch_size=batch_size,
+            standard_input=sys.stdin.buffer,
+        )
     predictions = answer["predictions"]
     if as_json or layout == "json":
         print_json(answer)
@@ -132,6 +151,8 @@ def _table(predictions: Sequence[Mapping[str, Any]], top: int) -> str:
             ("image", "value", ""),
             right=(1,),
         )  # fmt: skip
+    if any("shares" in prediction for prediction in predictions):
+        return _of_masks(predictions)
     rows = []
     for prediction in predictions:
         if "error" in prediction:
@@ -141,6 +162,19 @@ def _table(predictions: Sequence[Mapping[str, Any]], top: int) -> str:
         rest = "  ".join(f"{name} {percent(probability)}" for name, probability in others)
         rows.append((prediction["source"], prediction["label"], percent(prediction["probability"]), rest))
     return table(rows, ("image", "label", "probability", "then" if top > 1 else ""), right=(2,))
+
+
+def _of_masks(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """One line an image: each class's share of its pixels, largest first, and the mask that was written."""
+    rows = []
+    for each in predictions:
+        if "error" in each:
+            rows.append((each["source"], _reason(each).removeprefix(f"{each['source']}: "), "-"))
+            continue
+        ordered = sorted(each["shares"].items(), key=lambda pair: -pair[1])
+        said = "  ".join(f"{name} {percent(share)}" for name, share in ordered[:MOST_SHARES] if share)
+        rows.append((each["source"], said, each.get("mask", "-")))
+    return table(rows, ("image", "shares of the pixels", "mask"))
 
 
 def _reason(prediction: Mapping[str, Any]) -> str:

@@ -25,8 +25,9 @@ class Criterion(Part, frozen=True, kw_only=True):
 
 
 class CrossEntropy(Criterion, frozen=True, kw_only=True):
-    """Cross-entropy of logits (B, K) and class indices (B,)."""
+    """Cross-entropy of logits (B, K) and class indices (B,); of masks the mean over pixels."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
     class_weights: ClassWeights = None
@@ -46,8 +47,9 @@ class Bce(Criterion, frozen=True, kw_only=True):
 
 
 class BceWithLogits(Criterion, frozen=True, kw_only=True):
-    """Binary cross-entropy of one logit (B, 1), for two classes."""
+    """Binary cross-entropy of one logit (B, 1), for two classes; of masks the mean over pixels."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
 
@@ -73,6 +75,45 @@ class Huber(Criterion, frozen=True, kw_only=True):
     delta: Positive = 1.0
 
 
+class Dice(Criterion, frozen=True, kw_only=True):
+    """1 less the mean over classes of Dice's coefficient, of probabilities over all pixels of a batch: small classes
+    count like large ones (Milletari et al. 2016). `smooth` is added above and below the line."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+    name: Literal["dice"] = "dice"
+    smooth: Positive = 1.0
+    class_weights: ClassWeights = None
+
+
+class CrossEntropyDice(Criterion, frozen=True, kw_only=True):
+    """Cross-entropy plus `dice_weight` times Dice: steady gradients and a measure of regions."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+    name: Literal["cross_entropy_dice"] = "cross_entropy_dice"
+    dice_weight: Positive = 1.0
+    smooth: Positive = 1.0
+    class_weights: ClassWeights = None
+
+
+class BceDice(Criterion, frozen=True, kw_only=True):
+    """Binary cross-entropy of one logit plus `dice_weight` times Dice, for two classes."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+    name: Literal["bce_dice"] = "bce_dice"
+    dice_weight: Positive = 1.0
+    smooth: Positive = 1.0
+
+
+class Focal(Criterion, frozen=True, kw_only=True):
+    """Cross-entropy of pixels times (1 - p)^`gamma`, p the probability of the pixel's class: easy pixels count little
+    (Lin et al. 2017). `class_weights` are its alpha."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+    name: Literal["focal"] = "focal"
+    gamma: NotNegative = 2.0
+    class_weights: ClassWeights = None
+
+
 class CustomCriterion(Criterion, frozen=True, kw_only=True):
     """The user's own function (outputs, targets) -> mean loss, given as an object."""
 
@@ -81,7 +122,21 @@ class CustomCriterion(Criterion, frozen=True, kw_only=True):
     type: str = ""
 
 
-CRITERIA = Kind("criterion", CrossEntropy, Nll, Bce, BceWithLogits, Mse, Mae, Huber, CustomCriterion)
+CRITERIA = Kind(
+    "criterion",
+    CrossEntropy,
+    Nll,
+    Bce,
+    BceWithLogits,
+    Dice,
+    CrossEntropyDice,
+    BceDice,
+    Focal,
+    Mse,
+    Mae,
+    Huber,
+    CustomCriterion,
+)
 
 
 class Group(Section, frozen=True, kw_only=True):

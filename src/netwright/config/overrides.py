@@ -35,6 +35,7 @@ SHORT_NAMES = {
     "columns": "data.columns",
     "ahead": "data.ahead",
     "split_by_time": "split.by_time",
+    "masks": "data.masks",
     "data_root": "data.root",
     "classes": "data.classes",
     "image_size": "data.image_size",

@@ -13,6 +13,7 @@ from netwright.config.optimization import (
     OPTIMIZERS,
     Adam,
     Bce,
+    BceDice,
     BceWithLogits,
     Constant,
     Criterion,
@@ -26,7 +27,7 @@ from netwright.config.optimization import (
 )
 from netwright.config.schema import convert_section
 from netwright.config.sections import SECTIONS, Data, Runtime, Split, Training, Transform
-from netwright.config.tasks import TaskName, check_task, criterion_for
+from netwright.config.tasks import TaskName, check_network, check_task, criterion_for
 from netwright.errors import RecipeError, did_you_mean, listed
 
 PARTS = {
@@ -96,6 +97,9 @@ def _convert(key: str, value: object) -> object:
 def check_recipe(recipe: Recipe) -> None:
     """Raise RecipeError for parts that are each right and do not go together."""
     check_task(recipe.data, recipe.criterion, recipe.training, recipe.augmentation)
+    check_network(recipe.data.task, recipe.model)
+    if recipe.data.task == "segmentation" and recipe.transform.views != "none":
+        raise RecipeError("`transform.views` averages what is said of an image and its mirror image; leave it out")
     check_order(recipe.augmentation)
     check_mixing(recipe)
     check_balance(recipe)
@@ -210,7 +214,7 @@ def num_outputs_for(criterion: Criterion, num_classes: int) -> int:
     """Return the width of the network's output: one for the binary criteria, else one a class.
 
     Raises RecipeError when a binary criterion meets another number of classes."""
-    if not isinstance(criterion, (Bce, BceWithLogits)):
+    if not isinstance(criterion, (Bce, BceDice, BceWithLogits)):
         return num_classes
     if num_classes != 2:
         raise RecipeError(

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from netwright.config.masks import MOST_CLASSES, check_value
 from netwright.config.schema import Section
 from netwright.errors import RecipeError, did_you_mean, listed
 
@@ -16,20 +17,24 @@ Seed = Annotated[int, Meta(ge=0, le=2**62)]
 class Data(Section, frozen=True, kw_only=True):
     """Which labelled images, and what is to be said of them.
 
-    `task`: classification (one class an image) or regression (one number an image, from a table); `auto` is told by the
-    data. `source` is a name, a folder, an `.npz` or a table of paths and labels (.csv, .tsv, .parquet); `root` is where
-    named sets lie already (read, never written), and where a table's paths begin (null: at its own folder);
-    `path_column`, `label_column` and `split_column` are the table's (null: told by their names and look). `target`
-    makes the rows of a table the samples: the column to learn, or `A > B` of two of its columns; `columns` says what
-    others are (number, boolean, date, category, ignore; by their look where it is silent), and `ahead` takes the target
-    of the row so many later in time. `classes` keeps some classes only, renumbered in that order; `image_size` in
-    pixels, one number or (height, width); `channels` 1 or 3 (null: the data's own); `value_range` declares what floats
-    (or other integers) mean, (black, white); `on_bad_image` says whether a damaged file ends the run before it begins
-    or is left out and listed. `group_by` keeps images together that belong together (patient, video, plate): a regex
-    with one capturing group, searched in the path of each file, or the key of an `.npz` or column of a table with one
-    value an image. `allow_leaks` trains although given splits have equal images or groups in common, and says so in
-    every result. `golden` says which images the bundle carries to check its answers with, `real` ones (whoever has the
-    bundle sees them) or `synthetic` blends of them; `auto` takes real ones of the named public sets only."""
+    `task`: classification (one class an image), regression (one number an image, from a table) or segmentation (one
+    class a pixel, from masks); `auto` is told by the data. `masks` is the folder of masks, files of the images'
+    names (the source itself where it holds images/ and masks/), or the column of a table. `mask_classes` says which
+    value of a mask is which class, a gray level, the number of a palette or "#rrggbb" (null: as they are found),
+    and `mask_ignore` which values belong to none. `source` is a name, a folder, an `.npz` or a table of paths and
+    labels (.csv, .tsv, .parquet); `root` is where named sets lie already (read, never written), and where a table's
+    paths begin (null: at its own folder); `path_column`, `label_column` and `split_column` are the table's (null:
+    told by their names and look). `target` makes the rows of a table the samples: the column to learn, or `A > B`
+    of two of its columns; `columns` says what others are (number, boolean, date, category, ignore; by their look
+    where it is silent), and `ahead` takes the target of the row so many later in time. `classes` keeps some classes
+    only, renumbered in that order; `image_size` in pixels, one number or (height, width); `channels` 1 or 3 (null:
+    the data's own); `value_range` declares what floats (or other integers) mean, (black, white); `on_bad_image`
+    says whether a damaged file ends the run before it begins or is left out and listed. `group_by` keeps images
+    together that belong together (patient, video, plate): a regex with one capturing group, searched in the path of
+    each file, or the key of an `.npz` or column of a table with one value an image. `allow_leaks` trains although
+    given splits have equal images or groups in common, and says so in every result. `golden` says which images the
+    bundle carries to check its answers with, `real` ones (whoever has the bundle sees them) or `synthetic` blends
+    of them; `auto` takes real ones of the named public sets only."""
 
     source: str = "digits"
     task: Literal["auto", "classification", "regression", "segmentation"] = "auto"
@@ -40,6 +45,9 @@ class Data(Section, frozen=True, kw_only=True):
     target: str | None = None
     columns: dict[str, str] | None = None
     ahead: Annotated[int, Meta(ge=0)] = 0
+    masks: str | None = None
+    mask_classes: dict[str, int | str] | None = None
+    mask_ignore: tuple[int | str, ...] = ()
     classes: tuple[str, ...] | None = None
     image_size: Count | tuple[Count, ...] | None = None
     channels: Literal[1, 3] | None = None
@@ -50,6 +58,7 @@ class Data(Section, frozen=True, kw_only=True):
     golden: Literal["auto", "real", "synthetic", "none"] = "auto"
 
     def check(self, where: str) -> None:
+        self._check_masks(where)
         if isinstance(self.image_size, tuple) and len(self.image_size) != 2:
             raise RecipeError(
                 f"`{where}.image_size` is {list(self.image_size)}; expected one number or [height, width]"
@@ -66,6 +75,22 @@ class Data(Section, frozen=True, kw_only=True):
             raise RecipeError(f"`{where}.classes` names {len(self.classes)} class; a classifier needs two or more")
         if self.value_range is not None and (len(self.value_range) != 2 or self.value_range[0] >= self.value_range[1]):
             raise RecipeError(f"`{where}.value_range` is {self.value_range}; expected (black, white), black < white")
+
+    def _check_masks(self, where: str) -> None:
+        for name, value in (self.mask_classes or {}).items():
+            check_value(value, f"{where}.mask_classes.{name}")
+        for value in self.mask_ignore:
+            check_value(value, f"{where}.mask_ignore")
+        given = list((self.mask_classes or {}).values())
+        if self.mask_classes is not None and (len(set(given)) != len(given) or not 2 <= len(given) <= MOST_CLASSES):
+            raise RecipeError(
+                f"`{where}.mask_classes` is {self.mask_classes}; expected 2 to {MOST_CLASSES} classes, each with a "
+                "value of its own, such as {background: 0, road: 255}"
+            )
+        if self.masks is None and (self.mask_classes or self.mask_ignore):
+            raise RecipeError(f"`{where}.mask_classes` is about masks, and there are none; name them: --masks FOLDER")
+        if self.masks is not None and self.task not in ("auto", "segmentation"):
+            raise RecipeError(f"`{where}.masks` is given and `{where}.task` is {self.task!r}; leave one of them out")
 
 
 class Split(Section, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from netwright.config.augmentations import Augmentation, Mixing
+from netwright.config.augmentations import Augmentation, Mixing, RandAugment, RandomWindow, TrivialAugmentWide
+from netwright.config.models import AlexNet, Cnn, Linear, Mlp, Model, gives_masks
 from netwright.config.optimization import CRITERIA, Criterion, CrossEntropy, Mse
 from netwright.config.sections import Data, Training
 from netwright.errors import RecipeError, listed
@@ -42,6 +43,41 @@ def check_task(data: Data, criterion: Criterion, training: Training, augmentatio
         "data.classes": data.classes is not None,
     }
     asked = [field for field, given in only_for_classes.items() if given]
+    if task != "segmentation" and any(isinstance(part, RandomWindow) for part in augmentation):
+        raise RecipeError(f"`augmentation` has random_window, which is for masks, and the task is {task}; leave it out")
+    if task == "segmentation":
+        _check_masks_fit(training, augmentation)
     if task != "classification" and asked:
         what = "`augmentation` mixes images, which" if asked[0] == "augmentation" else f"`{asked[0]}`"
         raise RecipeError(f"{what} is for one class an image, and the task is {task}; leave it out")
+
+
+def _check_masks_fit(training: Training, augmentation: Sequence[Augmentation]) -> None:
+    """Raise RecipeError for what would part masks from their images, or judges images and not their pixels."""
+    drawn = [part.name for part in augmentation if isinstance(part, (RandAugment, TrivialAugmentWide))]
+    if drawn:
+        raise RecipeError(
+            f"`augmentation` has {drawn[0]}, which moves images without their masks; name parts of your own, such as "
+            "rotation and color_jitter"
+        )
+    for field, asked in (
+        ("resolutions", bool(training.resolutions)),
+        ("views", training.views is not None),
+        ("cached_features", training.cached_features is True),
+    ):
+        if asked:
+            raise RecipeError(f"`training.{field}` is not for masks; leave it out")
+
+
+def check_network(task: str, model: Model) -> None:
+    """Raise RecipeError for a network that is known to say something else than the task asks for."""
+    if task == "segmentation" and isinstance(model, (AlexNet, Cnn, Linear, Mlp)):
+        raise RecipeError(
+            f"`model.name` is {model.name!r}, which says one thing of an image, and masks have a class for each pixel; "
+            "use unet, or one of torchvision's segmentation networks"
+        )
+    if task in ("classification", "regression") and gives_masks(model):
+        raise RecipeError(
+            f"`model.name` is {model.name!r}, which gives masks, and the task is {task}; give masks to learn from: "
+            "--masks FOLDER"
+        )

@@ -25,8 +25,8 @@ AT_ONCE_BYTES = 2 * 2**20  # of float32 images; more than a core's cache holds w
 
 
 class Batch(NamedTuple):
-    """`images` (B, C, H, W) float32 and `targets` on the device, (B,) int64, or (B, K) float32 where images are mixed;
-    `rows` (B,) int64 on the CPU."""
+    """`images` (B, C, H, W) float32 and `targets` on the device: (B,) int64, (B, K) float32 where images are mixed,
+    (B,) float32 numbers, or masks (B, H, W) uint8; `rows` (B,) int64 on the CPU."""
 
     images: Tensor
     targets: Tensor
@@ -80,12 +80,19 @@ class Batches:
         # batch of 64 of 28 × 28 takes 138 µs alone, 80 as one of ten. What a user's own code draws it draws one by one.
         self._reader = self._build_reader()
         own = self._reader is not None or prepared.custom is not None
-        batch_bytes = 4 * batch_size * math.prod(prepared.input_shape)
+        batch_bytes = 4 * batch_size * math.prod(self.input_shape)
         self._at_once = 1 if own else max(1, AT_ONCE_BYTES // batch_bytes)
 
     @property
     def num_samples(self) -> int:
         return len(self._rows)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape (C, h, w) of the images, the largest where they grow."""
+        channels, *size = self.prepared.input_shape
+        height, width = size if self.augment is None or self.augment.window is None else self.augment.output_size
+        return (channels, height, width)
 
     @property
     def num_batches(self) -> int:
@@ -141,7 +148,7 @@ class Batches:
     def _batch(self, images: Tensor, visits: Tensor, epoch: int) -> Batch:
         """Add the targets to finished images (B, C, h, w), and mix both where the recipe says so."""
         rows = visits % self._num_rows
-        targets = self._targets(rows)
+        targets = self._targets(rows) if self._store.masks is None else self._masks(visits, epoch)
         if self.mixer is not None:
             images, targets = self.mixer(images, targets, epoch, visits)
         return Batch(images, targets, rows)
@@ -164,6 +171,13 @@ class Batches:
     def _targets(self, rows: Tensor) -> Tensor:
         chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
         return chosen.to(self.device, non_blocking=True)
+
+    def _masks(self, visits: Tensor, epoch: int) -> Tensor:
+        """Return the masks (B, h, w) uint8 of visits, moved as their images are in this epoch."""
+        masks = self._store.gather_masks((visits % self._num_rows).to(self._store.pixels.device)).to(self.device)
+        if self.augment is not None:
+            return self.augment.on_masks(masks, epoch, visits)
+        return self.prepared.transform.crop(masks.unsqueeze(3)).squeeze(3)
 
     def _images(self, visits: Tensor, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
         """Return (B, C, h, w) float32 on the device, from pixels (B, H, W, C) of the store or a reader.

@@ -42,24 +42,25 @@ def choose_columns(table: Table, data: Data, name: str) -> Columns:
     """Choose the columns of a table called `name` in messages.
 
     Raises DataError when a column that the recipe names is not there, or none is found."""
-    path = _named(table, data.path_column, "data.path_column", name) or _path_column(table)
+    path = named_column(table, data.path_column, "data.path_column", name) or _path_column(table)
     if path is None:
         raise DataError(_no_paths(table, name))
-    label = _named(table, data.label_column, "data.label_column", name) or _label_column(table, path)
+    label = named_column(table, data.label_column, "data.label_column", name) or _label_column(table, path)
     if label is None:
         raise DataError(
             f"{name} has no column for labels that could be told by its name (such as {listed(LABEL_NAMES, 3)}); say "
             f"which it is with --set data.label_column=NAME; columns: {listed(table.columns)}"
         )
-    split = _named(table, data.split_column, "data.split_column", name)
+    split = named_column(table, data.split_column, "data.split_column", name)
     if split is None and not table.headless:
-        split = _first(table, SPLIT_NAMES, (path, label))
+        split = typical_column(table, SPLIT_NAMES, (path, label))
     if len({path, label, split}) < 3:
         raise DataError(f"{name}: paths, labels and splits need a column each, and two of them are {path!r}")
     return Columns(path, label, split)
 
 
-def _named(table: Table, wanted: str | None, field: str, name: str) -> str | None:
+def named_column(table: Table, wanted: str | None, field: str, name: str) -> str | None:
+    """Return the column that a field of the recipe names. Raises DataError when the table has none of this name."""
     if wanted is not None and wanted not in table.columns:
         raise DataError(
             f"`{field}` is {wanted!r}, which {name} does not have{did_you_mean(wanted, table.columns)}; "
@@ -68,7 +69,7 @@ def _named(table: Table, wanted: str | None, field: str, name: str) -> str | Non
     return wanted
 
 
-def _first(table: Table, names: Sequence[str], but: Sequence[str] = ()) -> str | None:
+def typical_column(table: Table, names: Sequence[str], but: Sequence[str] = ()) -> str | None:
     """Return the column whose name, without regard to case and blanks, comes first among `names`."""
     plain = {column.strip().lower().replace(" ", "_"): column for column in reversed(table.columns)}
     return next((plain[name] for name in names if name in plain and plain[name] not in but), None)
@@ -76,7 +77,7 @@ def _first(table: Table, names: Sequence[str], but: Sequence[str] = ()) -> str |
 
 def _path_column(table: Table) -> str | None:
     """Return the column that is called so, else the only one whose cells end as names of images do."""
-    named = _first(table, PATH_NAMES)
+    named = typical_column(table, PATH_NAMES)
     if named is not None and not _all_numbers(table.columns[named]):
         return named
     looking = [column for column, cells in table.columns.items() if _are_paths(cells)]
@@ -86,7 +87,7 @@ def _path_column(table: Table) -> str | None:
 def _label_column(table: Table, path: str) -> str | None:
     """Return the column that is called so, else the only one beside the paths."""
     others = [column for column in table.columns if column != path]
-    return _first(table, LABEL_NAMES, (path,)) or (others[0] if len(others) == 1 else None)
+    return typical_column(table, LABEL_NAMES, (path,)) or (others[0] if len(others) == 1 else None)
 
 
 def _are_paths(cells: Sequence[str]) -> bool:

@@ -122,6 +122,16 @@ def decode_sized(
         return (plain if plain.mode == wanted else plain.convert(wanted)), size
 
 
+def open_upright(source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode the first frame, upright, in the picture's own mode: masks, whose values are no brightness.
+
+    Raises DataError as `decode_picture`."""
+    with _explained(source), quiet_pillow():
+        image = open_picture(source, max_pixels)
+        image.load()
+        return _turn(image)
+
+
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return (height, width) after the EXIF orientation; TIFF's own size has it already."""
     turned = image.format != "TIFF" and _orientation(image) >= 5

@@ -8,6 +8,7 @@ import torch
 
 from netwright.config.recipe import Recipe
 from netwright.data.labelled import Array, LabelledData, RowImages, Rows
+from netwright.data.masks.store import count_pixels
 from netwright.data.prepare import PreparedData, class_counts, prepare
 from netwright.data.scan import scan
 from netwright.data.statistics import channel_statistics
@@ -31,12 +32,13 @@ def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[st
         else None
     )
     mean, std = _statistics(prepared)
-    counts = class_counts(labelled, rows)
+    counts = class_counts(labelled, rows) if prepared.store.masks is None else _pixel_counts(prepared)
     total = {name: sum(counts[split][name] for split in counts) for name in labelled.class_names}
     ratio = _imbalance(counts["train"])
     return {
         "name": labelled.name,
         "num_samples": sum(len(part) for part in rows.values()),
+        "counted": "images" if labelled.masks is None else "pixels",
         "num_classes": len(labelled.class_names),
         "class_names": list(labelled.class_names),
         "splits": {split: {"num_samples": len(part), "classes": counts[split]} for split, part in rows.items()},
@@ -49,7 +51,7 @@ def explore(data: PreparedData | LabelledData, rows: dict[str, Rows]) -> dict[st
         "mean": mean,
         "std": std,
         "imbalance": ratio,
-        "warnings": _warnings(counts["train"], ratio),
+        "warnings": _warnings(counts["train"], ratio) if labelled.masks is None else [],
         **({} if labelled.class_names else {"targets": _numbers_of(labelled, rows)}),
         **({"columns": columns} if (columns := _columns_of(prepared)) else {}),
         "notices": list(labelled.notices),
@@ -72,6 +74,16 @@ def _columns_of(prepared: PreparedData) -> list[dict[str, Any]]:
         if not of_words and len(known):
             about |= {"low": float(known.min()), "median": float(np.median(known)), "high": float(known.max())}
         found.append(about)
+    return found
+
+
+def _pixel_counts(prepared: PreparedData) -> dict[str, dict[str, int]]:
+    """Return split -> class name -> number of pixels in masks."""
+    names, store = prepared.labelled.class_names, prepared.store
+    found = {}
+    for split, part in prepared.rows.items():
+        counts = count_pixels(store.gather_masks(torch.from_numpy(part)), len(names))
+        found[split] = dict(zip(names, counts.tolist(), strict=True))
     return found
 
 

@@ -85,7 +85,7 @@ def split_fingerprint(labelled: LabelledData, rows: Rows) -> str:
     """Return the SHA-256 of one split as a multiset of (sample, class name or number): equal whatever its order."""
     names = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in labelled.class_names]
     digests = sample_digests(labelled.images)
-    if names:
+    if labelled.task == "classification":
         pairs = sorted(digests[row].tobytes() + names[labelled.targets[row]] for row in rows)
     else:
         numbers = _as_bytes(labelled.targets)

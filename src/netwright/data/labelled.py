@@ -1,7 +1,9 @@
 """Labelled data before anything is decoded: where each image is, its target and its name."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +12,8 @@ import numpy.typing as npt
 
 from netwright.config.rows import RowKind
 from netwright.config.tasks import TaskName
+from netwright.data.file_bytes import read_file
+from netwright.data.masks.coding import Coding
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -96,10 +100,29 @@ class RowImages:
 
 
 @dataclass(frozen=True, eq=False)
+class MaskFiles:
+    """The masks of images, in the order of these, and what their values mean."""
+
+    paths: tuple[Path, ...]
+    coding: Coding
+
+    @cached_property
+    def digests(self) -> Array:
+        """Return the SHA-256 of each file, (N, 32) uint8. Raises DataError for one that can't be read."""
+        found = b"".join(hashlib.sha256(read_file(path)).digest() for path in self.paths)
+        return np.frombuffer(found, np.uint8).reshape(-1, 32)
+
+    def numbers(self) -> Rows:
+        """Return the first eight bytes of each digest as a number, (N,) int64: equal masks have equal ones."""
+        return np.ascontiguousarray(self.digests[:, :8]).view("<i8")[:, 0].astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledData:
     """N images (or rows of a table) with targets, and the splits that they came in.
 
-    `task` says what targets are: (N,) int64 into `class_names`, or (N,) float64 numbers and no names.
+    `task` says what targets are: (N,) int64 into `class_names`; (N,) float64 numbers and no names; or (N,) int64, one
+    number for each different mask, whose pixels have the classes, and `masks`.
     `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
     ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together,
     `times` (N,) when each row was, where it is split by that.
@@ -115,16 +138,19 @@ class LabelledData:
     groups: Rows | None = None
     task: TaskName = "classification"
     times: Array | None = None
+    masks: MaskFiles | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def label(self, row: int) -> str:
-        """Return what is known of a row as a word: its class, or its number."""
+        """Return what is known of a row as a word: its class, its number, or its mask's name."""
+        if self.masks is not None:
+            return f"mask {self.masks.paths[row].name}"
         target = self.targets[row]
         return self.class_names[target] if self.class_names else f"{target:g}"
 
     @property
     def strata(self) -> Rows:
-        """Return what a stratified split keeps the shares of, (N,) int64: the classes; numbers are all alike."""
-        return self.targets if self.class_names else np.zeros(len(self), dtype=np.int64)
+        """Return what a stratified split keeps the shares of, (N,) int64: the classes; all else is alike."""
+        return self.targets if self.task == "classification" else np.zeros(len(self), dtype=np.int64)

@@ -218,6 +218,7 @@ def _geometry(labelled: LabelledData, found: Scan, recipe: Recipe) -> EvalTransf
     whole = any(part.name == "random_resized_crop" for part in recipe.augmentation) and (
         equal != image_size or resize is not None
     )
+    whole = whole and labelled.masks is None  # masks are kept in one size
     return EvalTransform(
         channels=channels,
         image_size=image_size,

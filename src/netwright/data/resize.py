@@ -94,6 +94,15 @@ def fit(image: Image.Image, size: tuple[int, int], *, exact: bool = True) -> Ima
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
 
 
+def fit_nearest(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Do `fit` to a mask: by nearest neighbour, so that values stay what they are."""
+    height, width = covering_size((mask.height, mask.width), size)
+    if (mask.height, mask.width) != (height, width):
+        mask = mask.resize((width, height), Image.Resampling.NEAREST)
+    top, left = centre_offset((height, width), size)
+    return mask.crop((left, top, left + size[1], top + size[0]))
+
+
 def centre_offset(outer: tuple[int, int], inner: tuple[int, int]) -> tuple[int, int]:
     """Return (top, left) of a centre crop, rounded as torchvision's CenterCrop rounds."""
     return int(round((outer[0] - inner[0]) / 2.0)), int(round((outer[1] - inner[1]) / 2.0))

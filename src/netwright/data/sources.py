@@ -11,6 +11,7 @@ from netwright.data.folders import open_folder
 from netwright.data.given import open_given
 from netwright.data.groups import with_groups
 from netwright.data.labelled import LabelledData, Rows
+from netwright.data.masks.open import open_masked
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
 from netwright.data.row_tables import open_rows
@@ -39,6 +40,8 @@ def open_data(
 
 def _open(data: Data, given: object | None, training: bool) -> LabelledData:
     value_range = None if data.value_range is None else (float(data.value_range[0]), float(data.value_range[1]))
+    if data.masks is not None and given is None:
+        return open_masked(data, value_range, training=training)
     if given is not None:
         return open_given(given, value_range, training=training)
     kind = describe_source(data.source, training=training)
@@ -83,8 +86,9 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
     if classes is None:
         return labelled
     known = labelled.class_names
-    if not known:
-        raise DataError(f"`data.classes` names classes, and {labelled.name} has numbers; leave it out")
+    if labelled.task != "classification":
+        what = "numbers" if not known else "masks, whose classes `data.mask_classes` names"
+        raise DataError(f"`data.classes` names classes of images, and {labelled.name} has {what}; leave it out")
     for name in classes:
         if name not in known:
             hint = did_you_mean(name, known)
@@ -111,8 +115,8 @@ def _keep_classes(labelled: LabelledData, classes: tuple[str, ...] | None) -> La
 
 def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> LabelledData:
     """Number other data's classes as a trained network does. Raises DataError for classes that it does not know."""
-    if not labelled.class_names:
-        return labelled
+    if labelled.task != "classification":
+        return _with_same_masks(labelled, class_names)
     present = np.flatnonzero(np.bincount(labelled.targets, minlength=len(labelled.class_names)))
     unknown = [labelled.class_names[number] for number in present if labelled.class_names[number] not in class_names]
     if unknown:
@@ -123,6 +127,15 @@ def as_classes(labelled: LabelledData, class_names: tuple[str, ...]) -> Labelled
     place = {name: number for number, name in enumerate(class_names)}
     numbers = np.array([place.get(name, -1) for name in labelled.class_names], dtype=np.int64)
     return replace(labelled, class_names=class_names, targets=numbers[labelled.targets])
+
+
+def _with_same_masks(labelled: LabelledData, class_names: tuple[str, ...]) -> LabelledData:
+    if labelled.masks is not None and labelled.class_names != class_names:
+        raise DataError(
+            f"the masks of {labelled.name} have the classes {listed(labelled.class_names)}, and the network knows "
+            f"{listed(class_names)}; say which value is which: data.mask_classes"
+        )
+    return labelled
 
 
 def _given_after(given: dict[str, Rows], rows: Rows, count: int) -> dict[str, Rows]:
@@ -166,4 +179,13 @@ def _check_training_classes(labelled: LabelledData) -> LabelledData:
     return replace(labelled, notices=labelled.notices + said)
 
 
-_CHECKS = {"classification": _check_training_classes, "regression": _check_training_numbers}
+def _checked_already(labelled: LabelledData) -> LabelledData:
+    """Masks are checked when they are opened, see `masks.open`."""
+    return labelled
+
+
+_CHECKS = {
+    "classification": _check_training_classes,
+    "regression": _check_training_numbers,
+    "segmentation": _checked_already,
+}

@@ -1,6 +1,6 @@
 """The decoded store: every image once, resized, in one block of memory or one mapped file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from netwright.data.boxes import cut_boxes
 from netwright.data.decoded import decode
 from netwright.data.decoded_pictures import decode_pictures
 from netwright.data.labelled import Array, ItemImages, LabelledData, Rows
+from netwright.data.masks.store import decode_masks
 from netwright.data.pictures import Pictures
 from netwright.data.transform import EvalTransform
 from netwright.files.block_file import mapping_of, will_read
@@ -31,6 +32,7 @@ class Store:
     items: ItemImages | None = None
     places: Tensor | None = None
     pictures: Pictures | None = None
+    masks: Tensor | None = None  # (M, H, W) uint8, at the places of the pixels
     _values: Array | None = field(default=None, repr=False)  # the pixels where they lie in a mapped file in large rows
     _copies: dict[torch.device, "Store"] = field(default_factory=dict, repr=False)
 
@@ -40,6 +42,12 @@ class Store:
         places = rows if self.places is None else self.places.index_select(0, rows)
         pixels = self.pixels.index_select(0, places)
         return pixels if pixels.dtype == torch.uint8 else pixels.to(torch.float32)
+
+    def gather_masks(self, rows: Tensor) -> Tensor:
+        """Return the masks (B, H, W) uint8 of rows (B,) int64."""
+        assert self.masks is not None
+        places = rows if self.places is None else self.places.index_select(0, rows)
+        return self.masks.index_select(0, places)
 
     def expect(self, rows: Tensor) -> None:
         """Have the pixels of rows (B,) read from the disk while something else is computed; no effect in memory."""
@@ -67,7 +75,8 @@ class Store:
         if device not in self._copies:
             pixels = self.pixels if self.pixels.dtype == torch.uint8 else self.pixels.to(torch.float32)
             places = None if self.places is None else self.places.to(device)
-            self._copies[device] = Store(pixels.to(device), self.targets.to(device), places=places)
+            masks = None if self.masks is None else self.masks.to(device)
+            self._copies[device] = Store(pixels.to(device), self.targets.to(device), places=places, masks=masks)
         return self._copies[device]
 
 
@@ -86,7 +95,11 @@ def build_store(
     if decoded.rows is not None:
         places = torch.full((len(labelled),), -1, dtype=torch.int64)
         places[torch.from_numpy(decoded.rows)] = torch.arange(len(decoded.rows))
-    return store_of(decoded.pixels, as_targets(labelled), places), decoded.bad, decoded.notices
+    store = store_of(decoded.pixels, as_targets(labelled), places)
+    if labelled.masks is not None:
+        there = np.arange(len(labelled), dtype=np.int64) if decoded.rows is None else decoded.rows
+        store = replace(store, masks=decode_masks(labelled, there, transform))
+    return store, decoded.bad, decoded.notices
 
 
 def store_of(pixels: Array, targets: Tensor, places: Tensor | None = None) -> Store:

@@ -49,6 +49,8 @@ def _input(bundle: Described) -> str:
 
 
 def _kind(bundle: Described) -> str:
+    if bundle["task"] == "segmentation":
+        return f"It gives masks: one of {len(bundle['class_names'])} classes for each pixel of an image."
     if bundle["class_names"]:
         what = "An image classifier" if _thing(bundle) == "image" else "A classifier"
         return f"{what}: one of {len(bundle['class_names'])} classes for each {_thing(bundle)}."
@@ -66,6 +68,9 @@ def _metrics(bundle: Described) -> list[str]:
         if "r2" in metrics:
             lines.append(_errors(split, metrics))
             continue
+        if "mean_dice" in metrics:
+            lines.append(_of_masks(split, metrics))
+            continue
         low, high = metrics["accuracy_interval"]
         views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
         lines.append(
@@ -74,8 +79,9 @@ def _metrics(bundle: Described) -> list[str]:
         )
     if "val" in bundle["metrics"]:
         what = "accuracy is" if bundle["class_names"] else "errors are"
+        what = "masks are" if bundle["task"] == "segmentation" else what
         lines += ["", f"The val split also chose the epoch, so its {what} a little too good."]
-    if not bundle["class_names"]:
+    if bundle["task"] != "classification":
         return lines
     return [*lines, "", f"Probabilities are {said}"]
 
@@ -86,6 +92,15 @@ def _errors(split: str, metrics: Mapping[str, Any]) -> str:
     return (
         f"- {split}: mean absolute error {metrics['mae']:.4g} (95 % interval {low:.4g} to {high:.4g}, "
         f"n = {metrics['num_samples']}), R² {metrics['r2']:.4g}, loss {metrics['loss']:.4g}"
+    )
+
+
+def _of_masks(split: str, metrics: Mapping[str, Any]) -> str:
+    """A line of a segmentation's metrics."""
+    each = ", ".join(f"{name} {dice:.4f}" for name, dice in metrics["dice_of"].items() if dice is not None)
+    return (
+        f"- {split}: mean Dice {metrics['mean_dice']:.4f} ({each}), {metrics['accuracy']:.4f} of pixels right, mean "
+        f"IoU {metrics['mean_iou']:.4f}, n = {metrics['num_samples']} images, loss {metrics['loss']:.4g}"
     )
 
 
@@ -101,7 +116,8 @@ def _use(bundle: Described) -> list[str]:
     if own:
         return [f"In Python, with the {' and the '.join(own)} that it was trained with given again: nw.load(run, …)."]
     inputs = "IMAGES…" if _thing(bundle) == "image" else "ROWS.csv"
-    return [f"    netwright predict BUNDLE {inputs}", "", "BUNDLE is this folder, or the zip file of it."]
+    masks = " --out-masks FOLDER" if bundle["task"] == "segmentation" else ""
+    return [f"    netwright predict BUNDLE {inputs}{masks}", "", "BUNDLE is this folder, or the zip file of it."]
 
 
 def _limits(bundle: Described) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from netwright.data.labelled import Array
@@ -67,6 +68,24 @@ class NumberPrediction:
         return _unreadable(self) if self.value is None else {"source": self.source, "value": self.value}
 
 
+@dataclass(frozen=True)
+class MaskPrediction:
+    """The answer for one image: the class of each pixel (H, W) uint8, or why there is none."""
+
+    source: str
+    class_names: tuple[str, ...]
+    mask: Array | None = None
+    error: str | None = None
+
+    def to_mapping(self, top: int | None = None) -> dict[str, Any]:
+        """Return `source` and `shares`, of the pixels, by class."""
+        if self.mask is None:
+            return _unreadable(self)
+        counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
+        shares = {name: float(counts[place] / self.mask.size) for place, name in enumerate(self.class_names)}
+        return {"source": self.source, "shares": shares}
+
+
 def _unreadable(answer: Answer) -> dict[str, Any]:
     return {"source": answer.source, "error": {"code": "unreadable", "message": answer.error}}
 
@@ -84,11 +103,16 @@ def _probabilities(log_probabilities: Tensor, temperature: float | None) -> npt.
     return np.exp(tempered(log_probabilities.numpy(), temperature))
 
 
+def _masks(log_probabilities: Tensor, temperature: float | None) -> Array:
+    return log_probabilities.argmax(dim=1).to(torch.uint8).numpy()
+
+
 def _number(source: str, class_names: tuple[str, ...], row: Any, error: str | None) -> Answer:
     return NumberPrediction(source, None if row is None else float(row), error)
 
 
 ANSWERING = {
     "classification": Answering(_probabilities, Prediction),
+    "segmentation": Answering(_masks, MaskPrediction),
     "regression": Answering(lambda numbers, temperature: numbers.numpy(), _number),
 }

@@ -63,15 +63,17 @@ def draw_curves(history: Sequence[Record], *, best_epoch: int | None, title: str
 
 def _decisive(history: Sequence[Record]) -> str:
     """Return the number that is drawn beside the loss."""
-    return "accuracy" if not history or "train_accuracy" in history[0] else "rmse"
+    known = ("mean_dice", "accuracy", "rmse")  # the first one that a task records
+    return next((name for name in known if history and f"train_{name}" in history[0]), "accuracy")
 
 
 def _panel(axes: Axes, history: Sequence[Record], metric: str, best_epoch: int | None, scale: float) -> None:
     """Draw one metric, titled by what is seen."""
     dress(axes, grid=True)
-    unit = {"accuracy": "%", "loss": "mean over samples"}.get(metric, "unit of the targets")
+    name = metric.replace("_", " ")
+    unit = {"accuracy": "%", "loss": "mean over samples", "mean_dice": "0 to 1"}.get(metric, "unit of the targets")
     axes.set_xlabel("epoch", **words(colour=MUTED))
-    axes.set_ylabel(f"{metric} ({unit})", **words(colour=MUTED))
+    axes.set_ylabel(f"{name} ({unit})", **words(colour=MUTED))
     axes.set_title(_finding(history, metric, best_epoch), loc="left", pad=16, **words())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     series = [_series(history, split, metric, scale) for split in _LINES]

@@ -12,7 +12,7 @@ MOST_POINTS, MOST_WORST = 800, 12
 
 def numbers_shown(records: Records) -> dict[str, dict[str, Any]]:
     """Return for each judged split `num`, up to 800 `points` (target, value) and the 12 `worst` (row, name, both)."""
-    if records.class_names:
+    if records.task != "regression":
         return {}
     found = {}
     for split in records.judged:

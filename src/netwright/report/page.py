@@ -15,6 +15,7 @@ from markupsafe import Markup
 from netwright.report import charts, wording
 from netwright.report.answers import Answers, notable_answers, sample_names
 from netwright.report.commands import shown_commands, trained_by
+from netwright.report.masks_shown import masks_shown
 from netwright.report.mixups import Matrix, confusion
 from netwright.report.numbers_shown import numbers_shown
 from netwright.report.records import Records
@@ -86,7 +87,7 @@ def notable(records: Records) -> dict[str, Answers]:
     """Return the answers of each judged split that the report shows: their rows are the pictures that it needs."""
     found = {}
     for split in records.judged:
-        if split in records.outputs and records.class_names:
+        if split in records.outputs and records.task == "classification":
             outputs = records.outputs[split]
             names = sample_names(outputs, records.split.get("splits", {}).get(split, []))
             temperature = records.metrics[split].get("calibration", {}).get("temperature")
@@ -115,6 +116,7 @@ def _context(records: Records, extras: Extras) -> dict[str, Any]:
         "sections": sections_of(records, extras.panels),
         "answers": notable(records),
         "numbers": numbers_shown(records),
+        "masks": masks_shown(records),
         "matrices": {split: _matrix(records, split) for split in records.judged},
         "accuracies": accuracies(records),
         "most_classes": MOST_CLASSES,

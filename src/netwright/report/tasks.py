@@ -36,9 +36,14 @@ def _of_numbers(run: Records) -> list[Section]:
     return [("results", "Results", run.judged), ("errors", "Where the errors are", run.outputs and run.judged)]
 
 
+def _of_masks(run: Records) -> list[Section]:
+    return [("results", "Results", run.judged), ("masks", "Images and their masks", run.outputs and run.judged)]
+
+
 TASK_PAGES = {
     "classification": TaskPage("An image classifier", "accuracy", "Accuracy", 100, "%", _of_classes),
     "regression": TaskPage("A network that says a number", "rmse", "RMSE", 1, "", _of_numbers),
+    "segmentation": TaskPage("A network that gives masks", "mean_dice", "Mean Dice", 1, "", _of_masks),
 }
 
 

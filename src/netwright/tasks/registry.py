@@ -8,7 +8,9 @@ from torch import Tensor
 
 from netwright.config.optimization import Criterion
 from netwright.tasks.classification import build_class_loss, build_classification, read_classification
+from netwright.tasks.mask_losses import build_mask_loss
 from netwright.tasks.regression import build_number_loss, build_regression, read_regression
+from netwright.tasks.segmentation import build_segmentation, read_segmentation
 from netwright.tasks.task import BatchLoss, Task, TrainTargets
 
 Own = Callable[[Tensor, Tensor], Tensor] | None
@@ -25,4 +27,5 @@ class TaskKind(NamedTuple):
 TASKS: dict[str, TaskKind] = {
     "classification": TaskKind(build_classification, read_classification, build_class_loss),
     "regression": TaskKind(build_regression, read_regression, build_number_loss),
+    "segmentation": TaskKind(build_segmentation, read_segmentation, build_mask_loss),
 }

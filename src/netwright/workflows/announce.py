@@ -71,7 +71,7 @@ def _targets_of(prepared: PreparedData) -> str:
     """Say what is to be learnt: "10 classes", "a number, 3 to 117 in train"."""
     labelled = prepared.labelled
     if labelled.class_names:
-        return f"{len(labelled.class_names)} classes"
+        return f"{len(labelled.class_names)} classes{' of pixels' if labelled.masks is not None else ''}"
     numbers = labelled.targets[prepared.rows["train"]]
     return f"a number, {numbers.min():.4g} to {numbers.max():.4g} in train"
 

@@ -19,6 +19,7 @@ from netwright.data.batches import Batches
 from netwright.data.known_files import check_files_there, check_same_files
 from netwright.data.labelled import LabelledData
 from netwright.data.leaks.gate import Gated, pass_gate
+from netwright.data.masks.store import count_pixels
 from netwright.data.prepare import PreparedData, prepare
 from netwright.data.sources import open_data
 from netwright.data.splits import cut_fractions, split_rows
@@ -29,6 +30,7 @@ from netwright.models import build_model
 from netwright.models.build import Sizes, build_pretrained
 from netwright.models.fitting import Fit
 from netwright.models.pretrained import Pretrained
+from netwright.models.shapes import output_of
 from netwright.models.whitening import whiten, whitening_of
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
@@ -44,6 +46,7 @@ from netwright.workflows.own import Own
 WHITENING_IMAGES = 5000
 EVALUATED_ROWS = 4096
 EVALUATED_PIXELS = 2**21  # of a batch: 41 photographs
+EVALUATED_MASK_PIXELS = 2**19  # of a batch: 2 images of 512 × 512
 
 
 def open_prepared(
@@ -89,6 +92,9 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     data = recipe.data
     if prepared.transform.kind != "rows":
         data = msgspec.structs.replace(data, image_size=prepared.transform.image_size)
+    if prepared.labelled.masks is not None:
+        coding = prepared.labelled.masks.coding
+        data = msgspec.structs.replace(data, mask_classes=coding.said_classes, mask_ignore=coding.said_ignored)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
     transform = msgspec.structs.replace(recipe.transform, normalize=recipe.transform.normalize or "computed")
@@ -110,6 +116,9 @@ def count_classes(prepared: PreparedData, split: str) -> torch.Tensor:
 def train_targets(prepared: PreparedData) -> TrainTargets:
     """Return what a task and its criterion are told of train's targets."""
     names = prepared.labelled.class_names
+    if prepared.store.masks is not None:
+        masks = prepared.store.gather_masks(torch.from_numpy(prepared.rows["train"]))
+        return TrainTargets(names, count_pixels(masks, len(names)))
     if names:
         return TrainTargets(names, count_classes(prepared, "train"))
     numbers = prepared.labelled.targets[prepared.rows["train"]]
@@ -164,6 +173,8 @@ def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Ma
         return Batches(prepared, split, batch_size=EVALUATED_ROWS, device=machine.device)
     most = max(1, min(256, EVALUATED_PIXELS // (height * width))) if machine.device.type == "cpu" else 256
     size = max(recipe.training.batch_size, min(most, 4 * recipe.training.batch_size))
+    if prepared.labelled.masks is not None:  # a U-Net keeps several layers of the image's full size at once
+        size = max(1, EVALUATED_MASK_PIXELS // (height * width))
     return Batches(prepared, split, batch_size=size, device=machine.device)
 
 
@@ -185,8 +196,21 @@ def build_network(
             raise RecipeError("weights from elsewhere can't be put into a network for rows with categories")
         return build_pretrained(recipe.model, pretrained, class_names=task.class_names, **size)
     model = build_model(recipe.model, **size, categories=categories)
+    if task.name == "segmentation":
+        check_masks(model, recipe, size)
     _whiten(model, prepared, machine)
     return model, None
+
+
+def check_masks(model: nn.Module, recipe: Recipe, size: Sizes) -> None:
+    """Raise RecipeError for a network, such as a registered one, that gives no mask of the image's size."""
+    shape = tuple(output_of(model, size["in_channels"], size["image_size"]).shape)
+    expected = (2, size["num_outputs"], *size["image_size"])
+    if shape != expected:
+        raise RecipeError(
+            f"`model.name` is {recipe.model.name!r}, which gives {shape} for two images, and masks are {expected}; use "
+            "unet, or one of torchvision's segmentation networks"
+        )
 
 
 def build_state(
@@ -239,9 +263,10 @@ def check_own(plan: Plan, state: TrainingState, task: Task) -> None:
     with torch.no_grad():
         outputs = state.model(images)
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-        if shape != (len(images), task.num_outputs):
+        expected = (len(images), task.num_outputs, *(images.shape[2:] if task.name == "segmentation" else ()))
+        if shape != expected:
             raise RecipeError(
-                f"the network gives {shape} for {tuple(images.shape)}; expected {(len(images), task.num_outputs)}, "
+                f"the network gives {shape} for {tuple(images.shape)}; expected {expected}, "
                 f"{'one number a class' if task.class_names else 'one number'}: change its last layer"
             )
         loss = plan.batch_loss(outputs, targets)[0]

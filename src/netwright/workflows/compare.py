@@ -40,8 +40,8 @@ def compare_runs(one: str | Path, other: str | Path, *, split: str | None = None
 def _compare(folders: list[RunFolder], split: str) -> dict[str, Any]:
     first, second = (_outputs(folder, split) for folder in folders)
     names = [str(folder.path) for folder in folders]
-    if first.answers.ndim == 1 or second.answers.ndim == 1:
-        raise InputError("image by image only classifiers are compared yet, and these give numbers")
+    if first.answers.ndim != 2 or second.answers.ndim != 2:
+        raise InputError("image by image only classifiers are compared yet, and these give numbers or masks")
     if first.about["fingerprint"] != second.about["fingerprint"]:
         common = _num_common(first, second)
         raise InputError(

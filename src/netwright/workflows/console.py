@@ -10,7 +10,11 @@ from tqdm import tqdm
 from netwright.workflows.duration import duration
 from netwright.workflows.printable import printable
 
-_COLUMNS = {"accuracy": ("acc", ".2%"), "mae": ("mae", ".4g")}  # of the first number that a task records
+_COLUMNS = {
+    "accuracy": ("acc", ".2%"),
+    "mae": ("mae", ".4g"),
+    "mean_dice": ("dice", ".4f"),
+}  # of the first number that a task records
 
 
 class Console:

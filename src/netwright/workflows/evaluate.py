@@ -77,9 +77,9 @@ def evaluate_run(
             folder, own, recipe, prepared, predictor, rows_of, fitted_here=split == "val", train=train
         )
         if shifts:
-            if not predictor.bundle.task.class_names:
+            if predictor.bundle.task.name != "classification":
                 raise InputError(
-                    "--shifts counts the answers that change, and this network gives numbers; leave it out"
+                    "--shifts counts images whose class changes, and this network names none; leave it out"
                 )
             batches = eval_batches(prepared, rows_of, recipe, machine)
             metrics["shifts"] = measure_shifts(predictor, batches)

@@ -56,8 +56,8 @@ def explain_pixels(
     from netwright.report.grad_cam import Explained  # loads matplotlib: 0.4 s
 
     names = predictor.bundle.task.class_names
-    if not names:
-        raise InputError("Grad-CAM shows what speaks for a class, and this network gives numbers")
+    if predictor.bundle.task.name != "classification":
+        raise InputError("Grad-CAM shows what speaks for a class of the image, which this network does not name")
     chosen = None if label is None else class_number(label, names)
     pictures = as_pictures(predictor, pixels)
     made: list[Explained] = []

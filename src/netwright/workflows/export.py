@@ -26,6 +26,7 @@ from netwright.runtime.machine import applied, choose_machine
 from netwright.workflows.golden import make_golden
 from netwright.workflows.own import Own
 from netwright.workflows.predict import locate
+from netwright.workflows.predict_masks import refuse_masks
 from netwright.workflows.split_images import SplitImages, open_split
 
 Format = Literal["onnx", "torch", "bundle"]
@@ -71,6 +72,7 @@ def export_run(
         machine = choose_machine(Runtime(device="cpu", precision="fp32", memory_format="contiguous"))
         with applied(machine):
             predictor = load_predictor(bundle_path, machine, model=own.model, transform=own.transform)
+            refuse_masks(predictor, f"--format {format}, but for the bundle as it is,")
             given = _Given(predictor, folder, own, load_golden(bundle_path))
             if golden is not None:
                 content = archive_bytes(_with_golden(given, bundle_path, golden))

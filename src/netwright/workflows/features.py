@@ -70,6 +70,8 @@ def _why_not(recipe: Recipe, prepared: PreparedData, own: Own) -> str:
     """Return why the features of an image would not be the same in every epoch, or could not be told from others."""
     if not trains_head_only(recipe):
         return "more than the head is trained"
+    if prepared.labelled.masks is not None:
+        return "masks need what the network says of every place"
     if recipe.augmentation and recipe.training.views is None:
         return "augmentation makes new images in every epoch, and `training.views` does not say how many to keep"
     if any(isinstance(part, Mixing) for part in recipe.augmentation):

@@ -54,6 +54,8 @@ def evaluate_folds_of(folder: RunFolder, own: Own, num_folds: int, *, console: C
     if recipe.data.task not in ("auto", "classification"):
         raise InputError(f"--folds looks for wrong labels among classes, and {folder.path} is a {recipe.data.task}")
     labelled = open_own_data(folder, own, recipe)
+    if labelled.task != "classification":
+        raise InputError(f"--folds looks for wrong labels of classes, and the task is {labelled.task}; leave it out")
     splits = read_manifest(folder.split, labelled)
     rows = np.concatenate([part for name, part in splits.items() if name != "test"])
     tied = tied_rows(labelled, find_twins(labelled.images))

@@ -13,6 +13,8 @@ from netwright.workflows.own import Own
 
 def golden_kind(recipe: Recipe, own: Own) -> str:
     """Return `real`, `synthetic` or `none`: what `data.golden` says, and for `auto` whether the data are public."""
+    if recipe.data.masks is not None:
+        return "none"  # whole images with a number for each pixel and class: larger than the weights
     if recipe.data.golden != "auto":
         return recipe.data.golden
     return "real" if own.data is None and recipe.data.source in BUILT_IN else "synthetic"

@@ -109,11 +109,10 @@ def layers_of(network: nn.Module, input_shape: Sequence[int]) -> dict[str, Any] 
 
 
 def _mistakes(predictor: Predictor, labelled: LabelledData | None, own: Own, val: StoredOutputs | None) -> list[Sheet]:
-    classes = predictor.bundle.task.class_names
-    rows = (
-        np.empty(0, np.int64) if labelled is None or val is None or not classes else surest_mistakes(val, MOST_MISTAKES)
-    )
-    if labelled is None or not len(rows):
+    if labelled is None or val is None or predictor.bundle.task.name != "classification":
+        return []
+    rows = surest_mistakes(val, MOST_MISTAKES)
+    if not len(rows):
         return []
     prepared = prepare_like(labelled, {"val": rows}, predictor.transform, own.transform)
     from netwright.report.grad_cam import beside  # loads matplotlib: 0.4 s

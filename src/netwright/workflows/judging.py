@@ -1,6 +1,6 @@
 """From a network's outputs on a split to its metrics and to the file that keeps them: after training and later.
 
-What differs between tasks is in one module each: `judging_classes`, `judging_numbers`."""
+What differs between tasks is in one module each: `judging_classes`, `judging_numbers`, `judging_masks`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from netwright.runs.folder import RunFolder, read_json
 from netwright.runs.outputs import StoredOutputs, save_outputs
 from netwright.tasks.registry import TASKS
 from netwright.tasks.task import Task, TrainTargets
-from netwright.workflows import judging_classes, judging_numbers
+from netwright.workflows import judging_classes, judging_masks, judging_numbers
 from netwright.workflows.build import eval_batches
 from netwright.workflows.judging_rows import verdicts
 from netwright.workflows.own import Own
@@ -57,7 +57,11 @@ def _of(module: ModuleType) -> Judging:
     return Judging(module.HEADLINE, module.DECIDING, *(getattr(module, name) for name in names))
 
 
-JUDGINGS = {"classification": _of(judging_classes), "regression": _of(judging_numbers)}
+JUDGINGS = {
+    "classification": _of(judging_classes),
+    "regression": _of(judging_numbers),
+    "segmentation": _of(judging_masks),
+}
 
 
 def keep_outputs(
@@ -126,5 +130,5 @@ def in_words(metrics: dict[str, Any], prepared: PreparedData) -> dict[str, Any]:
 def targets_of_run(folder: RunFolder, task: Task) -> TrainTargets:
     """Return what the run's data.json says of train's targets."""
     known = read_json(folder.data)
-    counts = torch.tensor(list(known["counts"]["train"].values()))
+    counts = torch.tensor(list(known.get("pixels", known["counts"]["train"]).values()))
     return TrainTargets(task.class_names, counts, **known.get("targets", {}))

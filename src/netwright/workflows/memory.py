@@ -58,7 +58,7 @@ def check_memory(state: TrainingState, plan: Plan) -> None:
     free, batch_size = _free_bytes(plan.machine), min(plan.train.batch_size, plan.train.num_samples)
     if free is None:
         return
-    found = estimate_memory(state.model, plan.recipe, plan.machine, plan.train.prepared.input_shape)
+    found = estimate_memory(state.model, plan.recipe, plan.machine, plan.train.input_shape)
     if found is None or found.of(batch_size) <= free:
         return
     raise MachineError(f"{needs(found, batch_size)}, and {size(free)} are free; {advice(found, batch_size, free)}")

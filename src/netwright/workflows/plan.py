@@ -6,23 +6,27 @@ from typing import Any
 
 import msgspec
 
+from netwright.config.datasets import BUILT_IN
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
 from netwright.config.recipe import Recipe, build_recipe
 from netwright.config.rows import with_row_defaults
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
+from netwright.data.masks.pairs import holds_pairs
 from netwright.runs.folder import recipe_text as recipe_text
 from netwright.workflows.weights_source import settled_weights, with_network_of_run
 
 DEFAULT = "digits"
+MASK_TRAINING = {"batch_size": 8}  # of masks: a batch of 64 would take several GB
 
 
 def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe:
     """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz, a table) and settings.
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
-    base = with_network_of_run(with_row_defaults(_base(data or DEFAULT), settings), settings)
+    base = _for_masks(_base(data or DEFAULT), settings)
+    base = with_network_of_run(with_row_defaults(base, settings), settings)
     recipe = build_recipe(override(base, settings))
     return recipe.replace(data=_settled(recipe.data), model=settled_weights(recipe.model))
 
@@ -30,11 +34,27 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
 def _settled(section: Data) -> Data:
     """Write paths out in full: a run must find its data again from any working folder."""
     changes = {}
-    if describe_source(section.source) != "named":
+    if section.masks is not None and as_path(section.source).is_dir():
+        changes["masks"] = str(as_path(section.masks).resolve())
+    if section.masks is not None or describe_source(section.source) != "named":
         changes["source"] = str(as_path(section.source).resolve())
     if section.root is not None:
         changes["root"] = str(as_path(section.root).resolve())
     return msgspec.structs.replace(section, **changes)
+
+
+def _for_masks(base: Mapping[str, Any], settings: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """Complete a recipe for masks: where they are, if the source holds them, and what is the default for them."""
+    given = dict(settings)
+    data = dict(base.get("data") or {})
+    source = str(given.get("data.source", data.get("source", DEFAULT)))
+    masks = given.get("data.masks", given.get("masks", data.get("masks")))
+    if masks is None and source not in BUILT_IN and as_path(source).is_dir() and holds_pairs(as_path(source)):
+        masks = source
+    if masks is None:
+        return base
+    training = {**MASK_TRAINING, **(base.get("training") or {})}
+    return {"model": {"name": "unet"}, **base, "data": {**data, "masks": masks}, "training": training}
 
 
 def plan_name(data: str | None) -> str:

@@ -15,10 +15,11 @@ from netwright.deployment.archive import is_bundle
 from netwright.deployment.prediction import Answer
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.deployment.stream import predict_array, predict_stream
-from netwright.errors import DataError, WeightsError
+from netwright.errors import DataError, InputError, WeightsError
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
+from netwright.workflows.predict_masks import predict_masks
 from netwright.workflows.predict_rows import predict_rows
 
 MOST_PLOTTED = 12
@@ -30,13 +31,15 @@ def predict_files(
     *,
     top: int | None = 5,
     plot: Path | None = None,
+    out_masks: Path | None = None,
     batch_size: int | None = None,
     standard_input: BinaryIO | None = None,
 ) -> dict[str, Any]:
     """Return the contract's predict JSON for images; `run` is a run or a bundle, see `locate`.
 
     `paths` are files, folders, patterns or `-`, see `data.image_paths`. `plot` also draws the first images beside their
-    probabilities. For more answers than memory holds: `predict_into`. Raises DataError when there is no image."""
+    probabilities; `out_masks` is the folder that masks and their overlays are written into, of a network that gives
+    some. For more answers than memory holds: `predict_into`. Raises DataError when there is no image."""
     with opened(run, Own()) as predictor:
         if predictor.transform.kind == "rows":
             answers = [answer for some in predict_rows(predictor, paths) for answer in some]
@@ -44,6 +47,12 @@ def predict_files(
         files = list(image_paths(paths, standard_input))
         if not files:
             raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
+        if out_masks is not None or predictor.bundle.task.name == "segmentation":
+            if plot is not None:
+                raise InputError(
+                    "--plot draws probabilities, and masks have one for each pixel; use --out-masks FOLDER"
+                )
+            return {"predictions": list(predict_masks(predictor, files, out_masks)), "calibrated": False}
         answers = _answers(predictor, files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)

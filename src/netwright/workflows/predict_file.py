@@ -18,6 +18,7 @@ from netwright.errors import DataError, InputError, Interrupted
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
+from netwright.workflows.predict_masks import refuse_masks
 from netwright.workflows.predict_rows import predict_rows
 
 MOST_COLUMNS = 100  # with more classes than that a file has the five likeliest of each image, unless told otherwise
@@ -48,6 +49,7 @@ def predict_into(
         raise InputError(f"{out} is there already; give another name, or --overwrite")
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
     with opened(run, Own()) as predictor, stop_switch() as switch:
+        refuse_masks(predictor, "--out, one file of answers,")
         if predictor.transform.kind == "rows":
             return _rows_into(predictor, paths, out, top)
         first = next(sources, None)

@@ -79,6 +79,8 @@ def open_other_data(
         section = msgspec.structs.replace(section, **dict.fromkeys(TABLE_FIELDS))
     elif data_root is None:  # another table's paths begin at its own folder
         section = msgspec.structs.replace(section, root=None)
+    if section.masks is not None and named and Path(source).is_dir():  # it holds its own: images/ and masks/
+        section = msgspec.structs.replace(section, masks=source)
     task = predictor.bundle.task
     table = predictor.transform.table
     if table is not None:

@@ -12,12 +12,16 @@ from netwright.data.prepare import PreparedData, prepare_like
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.errors import InputError, NetwrightError
 from netwright.files.atomic import explained, write_atomic
+from netwright.report.masks_shown import masks_shown
 from netwright.report.numbers_shown import numbers_shown
 from netwright.report.page import Extras, Panel, Picture, notable, render
 from netwright.report.records import Records, read_records
 from netwright.runs.folder import RunFolder, find_run
-from netwright.runtime.machine import applied, machine_for_predictions
+from netwright.runtime.machine import Machine, applied, machine_for_predictions
+from netwright.tasks.segmentation import Segmentation
+from netwright.tasks.task import Task
 from netwright.workflows.inside import layers_of, look_inside
+from netwright.workflows.mask_pictures import mask_pictures
 from netwright.workflows.own import Own
 from netwright.workflows.reopen import open_own_data
 from netwright.workflows.thumbnails import thumbnails
@@ -45,11 +49,17 @@ def report_of(folder: RunFolder, own: Own, *, out: Path | None = None) -> Path:
     return _write(records, extras, out or folder.report)
 
 
-def report_at_the_end(folder: RunFolder, prepared: PreparedData, network: nn.Module) -> Path:
+def report_at_the_end(
+    folder: RunFolder, prepared: PreparedData, network: nn.Module, task: Task, machine: Machine
+) -> Path:
     """Write the report that a training leaves, from what it has just recorded and decoded, without another pass."""
     records = read_records(folder, state="done")
     wanted = _wanted(records)
-    pictures = {split: thumbnails(prepared, rows) for split, rows in wanted.items() if split in prepared.rows}
+    there = {split: rows for split, rows in wanted.items() if split in prepared.rows}
+    if isinstance(task, Segmentation):
+        pictures = {split: mask_pictures(prepared, rows, network, task, machine) for split, rows in there.items()}
+    else:
+        pictures = {split: thumbnails(prepared, rows) for split, rows in there.items()}
     rest = f"netwright report {shlex.quote(str(folder.path))}"
     return _write(records, Extras(pictures, layers_of(network, prepared.input_shape), rest=rest), folder.report)
 
@@ -107,17 +117,21 @@ def _pictures(labelled: LabelledData, own: Own, records: Records, predictor: Pre
         return {}
     shown = np.unique(np.array([row for rows in wanted.values() for row in rows], dtype=np.int64))
     prepared = prepare_like(labelled, {"shown": shown}, predictor.transform, own.transform)
+    task, network, machine = predictor.bundle.task, predictor.network, predictor.machine
+    if isinstance(task, Segmentation):
+        return {split: mask_pictures(prepared, rows, network, task, machine) for split, rows in wanted.items()}
     return {split: thumbnails(prepared, rows) for split, rows in wanted.items()}
 
 
 def _wanted(records: Records) -> dict[str, list[int]]:
     """Return the rows of each judged split whose images the report shows."""
-    answers, numbers = notable(records), numbers_shown(records)
+    answers, numbers, masks = notable(records), numbers_shown(records), masks_shown(records)
     found = {}
     for split in records.judged:
         suspects = records.metrics[split].get("suspects") or {}
         rows = {int(each["row"]) for each in suspects.get("images", [])[:MOST_SUSPECTS]}
         rows |= {one["row"] for one in numbers[split]["worst"]} if split in numbers else set()
+        rows |= {one["row"] for one in masks.get(split, ())}
         found[split] = sorted(rows | set(answers[split].rows if split in answers else ()))
     in_folds = (records.metrics.get("folds") or {}).get("suspects") or {}
     rows = {int(each["row"]) for each in in_folds.get("images", [])[:MOST_SUSPECTS]}

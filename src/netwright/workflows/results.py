@@ -80,7 +80,7 @@ def write_results(
         draw_plots(folder, state, task, best["epoch"], metrics)
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
-        report_at_the_end(folder, prepared, network)
+        report_at_the_end(folder, prepared, network, task, plan.machine)
 
 
 def _bundle(

@@ -16,6 +16,7 @@ from netwright.errors import InputError
 from netwright.workflows.explain import explain_pixels
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
+from netwright.workflows.predict_masks import refuse_masks
 
 __all__ = ["Overloaded", "Service", "TooLate", "describe", "explain_picture", "open_service"]
 
@@ -26,6 +27,7 @@ def open_service(run: str, limits: Serving, told_batch: Callable[[int], None] = 
 
     Raises InputError for what is no bundle, WeightsError for a damaged one."""
     with opened(run, Own()) as predictor:
+        refuse_masks(predictor, "netwright serve")
         if predictor.transform.kind == "rows":
             raise InputError(
                 f"{run} takes the rows of a table, and the service takes images; netwright predict reads tables"

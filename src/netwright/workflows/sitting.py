@@ -146,7 +146,7 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
             "task": labelled.task,
             "class_names": list(labelled.class_names),
             "counts": {split: _counts(prepared, split) for split in prepared.rows},
-            **({} if labelled.class_names else {"targets": train_targets(prepared).to_mapping()}),
+            **_about_targets(prepared),
             "mean": list(prepared.transform.mean),
             "std": list(prepared.transform.std),
             "notices": list(labelled.notices),
@@ -158,10 +158,21 @@ def keep_data(folder: RunFolder, recipe: Recipe, prepared: PreparedData) -> None
     )
 
 
+def _about_targets(prepared: PreparedData) -> dict[str, Any]:
+    """Return what else of train's targets decides: numbers' mean and deviation, how many pixels masks' classes have."""
+    labelled = prepared.labelled
+    if labelled.task == "classification":
+        return {}
+    targets = train_targets(prepared)
+    if targets.counts is None:
+        return {"targets": targets.to_mapping()}
+    return {"pixels": dict(zip(labelled.class_names, targets.counts.tolist(), strict=True))}
+
+
 def _counts(prepared: PreparedData, split: str) -> dict[str, int]:
-    """Return how many samples of each class a split has; of numbers how many there are."""
+    """Return how many samples of each class a split has; of numbers and masks how many there are."""
     names, targets = prepared.labelled.class_names, prepared.labelled.targets[prepared.rows[split]]
-    if not names:
+    if prepared.labelled.task != "classification":
         return {"all": len(targets)}
     return dict(zip(names, np.bincount(targets, minlength=len(names)).tolist(), strict=True))
 

@@ -1,0 +1,95 @@
+"""What is said of masks: pixel accuracy, IoU and Dice with intervals over images, the baseline, plots."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from netwright.config.optimization import Criterion
+from netwright.data.prepare import PreparedData
+from netwright.errors import InputError
+from netwright.evaluation.diagnosis import diagnose
+from netwright.evaluation.masks import image_scores, majority, mask_metrics
+from netwright.evaluation.outputs import Outputs
+from netwright.runs.folder import RunFolder
+from netwright.runs.history import Record
+from netwright.tasks.task import Task, TrainTargets
+
+DECIDING = ("mean_dice", "accuracy", "accuracy_interval", "mean_iou", "intervals", "loss", "num_samples", "dice_of")
+HEADLINE = "mean_dice"
+
+
+def fit(outputs: Outputs) -> float | None:
+    """Return no temperature: of the images only counts are kept."""
+    return None
+
+
+def measure(
+    outputs: Outputs,
+    task: Task,
+    criterion: Criterion,
+    targets: TrainTargets,
+    *,
+    temperature: float | None,
+    fitted_here: bool,
+) -> dict[str, Any]:
+    """Return the metrics of a split's confusion counts, with each class's Dice as `dice_of`."""
+    found = mask_metrics(outputs.answers.numpy(), task.class_names, loss=outputs.loss)
+    return found | {"dice_of": {each["label"]: each["dice"] for each in found["per_class"]}}
+
+
+def beside(
+    outputs: Outputs,
+    prepared: PreparedData,
+    split: str,
+    targets: TrainTargets,
+    *,
+    temperature: float | None,
+    train: PreparedData | None = None,
+) -> dict[str, Any]:
+    """Return what stands beside the metrics: always saying the class of most pixels in train."""
+    assert targets.counts is not None
+    confusion = outputs.answers.sum(dim=0).tolist()
+    return {"baselines": {"majority": majority(targets.counts.tolist(), confusion, prepared.labelled.class_names)}}
+
+
+def without_run(
+    answers: Tensor, targets: Tensor, rows: Tensor, task: Task, temperature: float | None
+) -> tuple[Outputs, TrainTargets, dict[str, Any]]:
+    """Refuse: a lone bundle does not say what the values of masks mean."""
+    raise InputError(
+        "a bundle alone can't be judged on masks, since it does not say which value of a mask is which class; give the "
+        "run: netwright evaluate RUN --data FOLDER"
+    )
+
+
+def predicted(outputs: Outputs) -> npt.NDArray[Any]:
+    """Return each image's mean Dice (N,), 0 for one without a pixel that has a class."""
+    return np.nan_to_num(image_scores(outputs.answers.numpy()))
+
+
+def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str) -> dict[str, Any]:
+    """Say from the history whether the run over- or underfits; `metrics` are val's, or empty."""
+    return diagnose(
+        history,
+        num_val=metrics.get("num_samples", 0),
+        best_epoch=best_epoch,
+        majority=metrics["baselines"]["majority"]["accuracy"] if metrics else 0.0,
+        stopped_by=stopped_by,
+    )
+
+
+def optimism(metrics: dict[str, Any], networks: int) -> float | None:
+    """Return None: by how much the best of several networks is too good is known of fractions of images alone."""
+    return None
+
+
+def draw(folder: RunFolder, split: str, metrics: dict[str, Any], task: Task, title: str) -> Path:
+    """Draw which class's pixels were taken for which; return the plot's path."""
+    from netwright.report.confusion import plot_confusion  # loads matplotlib: 0.4 s
+
+    plot = folder.plots / f"confusion-{split}.png"
+    plot_confusion(metrics["confusion_matrix"], task.class_names, plot, title=f"{title}, pixels")
+    return plot

@@ -1,0 +1,290 @@
+"""Masks through the one loop: trained, resumed, judged, predicted by tiles, reported; bad pairs end with 2."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import f1_score
+
+import netwright as nw
+from netwright.cli.main import run as run_command
+from netwright.config.models import Unet
+from netwright.deployment.mask_predictor import MaskPredictor
+from netwright.deployment.tiles import margin_for, reach_of, tiles_of
+from netwright.errors import InputError, RecipeError
+from netwright.models import build_model
+from netwright.runs.outputs import load_outputs
+from netwright.workflows.console import Console
+from netwright.workflows.own import Own
+from netwright.workflows.plan import plan_recipe
+from netwright.workflows.predict import opened
+from netwright.workflows.train import train_recipe
+
+SIDE = 48
+SMALL = {
+    "model": {"name": "unet", "depth": 2, "width": 6},
+    "optimizer": {"name": "adam", "lr": 0.02},
+    "augmentation": [{"name": "random_window", "size": 32}, {"name": "horizontal_flip"}],
+    "training": {"epochs": 6, "batch_size": 4},
+    "runtime": {"device": "cpu", "trial": False, "threads": 1},
+}
+
+
+def discs(root: Path, num: int = 20) -> Path:
+    """Write images of bright discs on a noisy ground, and their masks."""
+    random = np.random.default_rng(5)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for place in range(num):
+        top, left, radius = (*random.integers(10, SIDE - 10, 2), random.integers(5, 10))
+        disc = (rows - top) ** 2 + (columns - left) ** 2 < radius**2
+        pixels = np.clip(random.normal(80, 15, (SIDE, SIDE)) + 100 * disc, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"disc-{place}.png")
+        Image.fromarray(disc.astype(np.uint8) * 255).save(root / "masks" / f"disc-{place}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return discs(tmp_path_factory.mktemp("masks") / "discs")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return nw.train(str(data), out=tmp_path_factory.mktemp("runs") / "discs", **SMALL)
+
+
+@dataclass
+class Shell:
+    """Runs command lines and returns what they print; `error` is what the last one said on standard error."""
+
+    capsys: pytest.CaptureFixture[str]
+    error: str = ""
+
+    def __call__(self, *arguments: str | Path, exit_code: int = 0) -> str:
+        self.capsys.readouterr()
+        code = run_command([str(argument) for argument in arguments])
+        out, self.error = self.capsys.readouterr()
+        assert code == exit_code, out + self.error
+        return out
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(capsys)
+
+
+def truth_of(data: Path, names: list[str]) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(data / "masks" / Path(name).name)) for name in names]) == 255
+
+
+def test_a_unet_learns_discs_and_its_numbers_are_scikit_learns(
+    run: Any, data: Path, tmp_path: Path, cli: Shell
+) -> None:
+    val = run.metrics["val"]
+    assert val["mean_dice"] > 0.9
+    assert val["accuracy"] > val["baselines"]["majority"]["accuracy"]
+    names = json.loads((run.path / "split.json").read_text())["splits"]["val"]
+    images = [data / name for name in names]
+    found = json.loads(cli("predict", run.path, *images, "--out-masks", tmp_path / "out", "--json"))["predictions"]
+    said = np.stack([np.asarray(Image.open(each["mask"])) for each in found])
+    truth = truth_of(data, names)
+    assert val["mean_dice"] == pytest.approx(f1_score(truth.ravel(), said.ravel(), average="macro"))
+    assert val["dice_of"]["foreground"] == pytest.approx(f1_score(truth.ravel(), said.ravel()))
+    assert found[0]["shares"]["foreground"] == pytest.approx((said[0] == 1).mean())
+    shown = np.asarray(Image.open(found[0]["overlay"]))
+    assert shown.shape == (SIDE, SIDE, 3)
+    assert (shown[said[0] == 0] == shown[said[0] == 0][:, :1]).all()  # the ground stays gray, discs have a colour
+    assert not (shown[said[0] == 1] == shown[said[0] == 1][:, :1]).all()
+
+
+def test_the_history_has_the_numbers_of_masks(run: Any) -> None:
+    last = run.history[-1]
+    assert last["num_train_samples"] == len(json.loads((run.path / "split.json").read_text())["splits"]["train"])
+    for name in ("mean_dice", "accuracy", "mean_iou"):
+        assert 0 <= last[f"train_{name}"] <= 1
+        assert 0 <= last[f"val_{name}"] <= 1
+    assert run.history[run.best_epoch - 1]["val_mean_dice"] == pytest.approx(run.metrics["val"]["mean_dice"])
+
+
+def test_what_is_kept_of_an_image_are_its_counts(run: Any) -> None:
+    outputs = load_outputs(run.folder.outputs_of("val"))
+    assert outputs.answers.shape == (len(outputs.rows), 2, 2)
+    assert (outputs.answers.sum(axis=(1, 2)) == SIDE * SIDE).all()
+
+
+def test_evaluate_gives_the_same_again_and_opens_test(run: Any, cli: Shell) -> None:
+    again = run.evaluate("val")["metrics"]
+    assert again["mean_dice"] == pytest.approx(run.metrics["val"]["mean_dice"])
+    said = cli("evaluate", run.path, "--split", "test")
+    assert re.search(r"mean Dice +0\.\d{3} \(", said)
+    assert "foreground" in said
+    cli("evaluate", run.path, "--shifts", exit_code=2)
+    cli("evaluate", run.path, "--folds", "2", exit_code=2)
+
+
+def test_other_masks_of_the_same_classes_are_judged(run: Any, tmp_path: Path) -> None:
+    other = discs(tmp_path / "other", 4)
+    for mask in (other / "masks").iterdir():
+        Image.open(mask).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mask)
+    for image in (other / "images").iterdir():
+        Image.open(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(image)
+    found = run.evaluate(data=str(other))
+    assert found["split"] == "other"
+    assert found["metrics"]["mean_dice"] > 0.8
+
+
+def test_a_resumed_run_has_the_weights_of_one_that_was_not_stopped(data: Path, run: Any, tmp_path: Path) -> None:
+    def stop(record: dict[str, Any], model: object) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nw.train(str(data), out=tmp_path / "stopped", on_epoch=stop, **SMALL)
+    resumed = nw.resume(tmp_path / "stopped")
+    ours, whole = (each.path / "bundle" / "model.safetensors" for each in (resumed, run))
+    assert ours.read_bytes() == whole.read_bytes()
+
+
+def test_the_report_shows_the_worst_images_first(run: Any) -> None:
+    page = run.report().read_text()
+    assert "Images and their masks" in page
+    assert page.count("its mask, and the network") >= 3
+    scores = load_outputs(run.folder.outputs_of("val")).predictions
+    shown = [float(score) for score in re.findall(r'<span class="said">([01]\.\d+)</span> <span class="soft', page)]
+    assert shown[: len(scores)] == pytest.approx(sorted(scores.tolist()), abs=0.001)
+
+
+def test_what_is_not_there_for_masks_says_so(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
+    image = next((data / "images").iterdir())
+    for arguments in (
+        ("export", run.path, "--out", tmp_path / "x.onnx"),
+        ("eject", run.path, "--out", tmp_path / "x.py"),
+        ("predict", run.path, image, "--out", tmp_path / "x.csv"),
+        ("predict", run.path, image, "--plot", tmp_path / "x.png"),
+    ):
+        cli(*arguments, exit_code=2)
+        assert "masks" in cli.error
+    cli("export", run.path, "--out", tmp_path / "x.zip")
+    assert "foreground" in cli("predict", tmp_path / "x.zip", image)
+
+
+def test_masks_of_pictures_of_any_size(run: Any) -> None:
+    """By tiles a large picture has the untiled mask, at borders too: a tile sees all that a pixel depends on."""
+    random = np.random.default_rng(1)
+    pixels = np.clip(random.normal(100, 40, (150, 203, 1)), 0, 255).astype(np.uint8)
+    with opened(run.path, Own()) as predictor:
+        made = MaskPredictor(predictor)
+        whole = made.mask(pixels)
+        assert whole.shape == (150, 203)
+        assert np.array_equal(made.mask(pixels, kept=64), whole)
+        untiled = made.outputs(torch.from_numpy(pixels)[None])
+        reach = reach_of(predictor.network, 1, torch.device("cpu"))
+        assert reach is not None
+        assert 5 < reach < 30  # two halvings, two convolutions at each level
+        for tile in tiles_of((150, 203), margin_for(reach), 64):
+            top, left, bottom, right = tile.window
+            part = tile.cut(made.outputs(torch.from_numpy(pixels[None, top:bottom, left:right])))
+            top, left, bottom, right = tile.kept
+            assert (part - untiled[..., top:bottom, left:right]).abs().max() < 1e-4
+
+
+def test_tiles_cover_every_pixel_once() -> None:
+    for size in ((700, 1300), (512, 512), (513, 20), (1, 1)):
+        count = np.zeros(size, int)
+        for tile in tiles_of(size, 100):
+            top, left, bottom, right = tile.kept
+            count[top:bottom, left:right] += 1
+            assert (tile.window[0] % 64, tile.window[1] % 64) == (0, 0)
+            assert tile.window[0] <= max(0, top - 100)
+            assert tile.window[3] >= min(size[1], right + 100)
+        assert (count == 1).all()
+
+
+def test_a_network_that_sees_the_whole_image_has_no_reach() -> None:
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Upsample((576, 576)))
+    assert reach_of(pooled, 1, torch.device("cpu")) is None
+    model = build_model(Unet(depth=1, width=2), in_channels=1, image_size=(8, 8), num_outputs=2, output="logits")
+    assert reach_of(model.eval(), 1, torch.device("cpu")) == pytest.approx(8, abs=3)
+
+
+@pytest.mark.parametrize("criterion", ["bce_with_logits", "dice", "cross_entropy_dice", "bce_dice", "focal"])
+def test_every_criterion_trains(criterion: str, data: Path, tmp_path: Path) -> None:
+    settings = {**SMALL, "training": {"epochs": 8, "batch_size": 4}}
+    run = nw.train(str(data), out=tmp_path / "run", criterion=criterion, **settings)
+    assert run.metrics["val"]["mean_dice"] > 0.5
+    assert run.history[-1]["train_loss"] < run.history[0]["train_loss"]
+
+
+def test_several_classes_an_encoder_and_images_of_several_sizes(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for place in range(10):
+        height, width = random.integers(40, 70, 2)
+        classes = np.kron(random.integers(0, 3, (2, 2)), np.ones((height // 2, width // 2), int))
+        pixels = np.stack([classes * 80 + 40] * 3, axis=2) + random.integers(0, 20, (*classes.shape, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "data" / "images" / f"{place}.png")
+        Image.fromarray(classes.astype(np.uint8)).save(tmp_path / "data" / "masks" / f"{place}.png")
+    run = nw.train(
+        str(tmp_path / "data"),
+        out=tmp_path / "run",
+        model={"name": "unet", "encoder": "resnet18", "width": 4},
+        image_size=32,
+        training={"epochs": 2, "batch_size": 2},
+        optimizer={"name": "adam", "lr": 0.01},
+        augmentation=["random_resized_crop", "rotation"],
+        runtime=SMALL["runtime"],
+    )
+    assert run.recipe.data.task == "segmentation"
+    assert set(run.metrics["val"]["dice_of"]) == {"0", "1", "2"}
+    with opened(run.path, Own()) as predictor:
+        made = MaskPredictor(predictor)
+        picture = made.picture(tmp_path / "data" / "images" / "0.png")
+        assert made.mask(picture).shape == picture.shape[:2]  # its own size, though training saw it resized
+
+
+def test_the_recipe_trains_on_other_images(data: Path, tmp_path: Path) -> None:
+    small = [("augmentation", ["horizontal_flip"]), ("training.epochs", 1), ("runtime.threads", 1)]
+    recipe = plan_recipe("unet-masks", [("data.source", str(data / "images")), ("masks", str(data / "masks")), *small])
+    run = train_recipe(recipe, out=tmp_path / "run", console=Console(quiet=True))
+    assert set(run.metrics["val"]["dice_of"]) == {"background", "foreground"}
+
+
+def test_pairs_that_can_not_be_used_end_with_2_before_anything_is_made(tmp_path: Path, cli: Shell) -> None:
+    broken = discs(tmp_path / "broken", 6)
+    (broken / "masks" / "disc-1.png").unlink()
+    cli("train", broken / "images", "--masks", broken / "masks", "--out", tmp_path / "run", exit_code=2)
+    assert "1 of 6 pairs" in cli.error
+    assert "disc-1.png: no mask in" in cli.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_are_looked_at_with_their_masks(data: Path, tmp_path: Path, cli: Shell) -> None:
+    found = json.loads(cli("data", data, "--grid", tmp_path / "grid.png", "--json"))
+    truth = truth_of(data, [path.name for path in (data / "images").iterdir()])
+    assert found["classes"] == {"background": int((~truth).sum()), "foreground": int(truth.sum())}
+    assert (tmp_path / "grid.png").exists()
+    assert "foreground" in cli("data", data)
+
+
+def test_networks_and_tasks_that_do_not_fit_are_refused(data: Path) -> None:
+    with pytest.raises(RecipeError, match="'cnn', which says one thing of an image"):
+        nw.train(str(data), model="cnn")
+    with pytest.raises(RecipeError, match="gives masks, and the task is classification"):
+        nw.train("digits", model="unet")
+    with pytest.raises(RecipeError, match="moves images without their masks"):
+        nw.train(str(data), augmentation=["rand_augment"])
+    with pytest.raises(RecipeError, match="random_window, which is for masks"):
+        nw.train("digits", augmentation=["random_window"])
+    with pytest.raises(RecipeError, match="for one class an image"):
+        nw.train(str(data), augmentation=["mixup"])
+    with pytest.raises(InputError):
+        nw.train(str(data), criterion="nll")
