@@ -56,6 +56,7 @@ def summary(before: Load, flood: Load, after: Load, rows: list[int], recovery: f
         "per_second_answered": round(flood.per_second, 1),
         "per_second_asked": round(sum(flood.statuses.values()) / flood.seconds, 1),
         "per_second_after": round(after.per_second, 1),
+        "looks_at_memory": len(rows),
         "memory_mib": [round(value / 2**20, 1) for value in (rows[0], min(rows), max(rows), rows[-1])],
         "memory_moved": round((max(rows) - min(rows)) / rows[0], 4),
         "recovery_seconds": round(recovery, 3),

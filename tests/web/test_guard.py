@@ -82,8 +82,8 @@ def test_when_full_it_says_so_at_once_and_health_answers(
 ) -> None:
     client, service = strict
     hold = threading.Event()
-    network = service.predictor.probabilities
-    monkeypatch.setattr(service.predictor, "probabilities", lambda images: (hold.wait(20), network(images))[1])
+    network = service.predictor.rows
+    monkeypatch.setattr(service.predictor, "rows", lambda images: (hold.wait(20), network(images))[1])
     statuses: list[int] = []
 
     def ask() -> None:

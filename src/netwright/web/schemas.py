@@ -51,7 +51,7 @@ class Model(BaseModel):
     name: str | None
     card: str
     class_names: list[str]
-    image_size: tuple[int, int]
+    image_size: list[int]
     channels: int
     calibrated: bool
     metrics: dict[str, Any]
