@@ -1,6 +1,7 @@
 """The bundle as one file: the same answers, the same bytes, and nothing but a bundle is taken for one."""
 
 import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_zipped_by_another_tool_it_is_read_too(trained: nw.Run, members: dict[st
     assert load_bundle(tmp_path / "model.zip")[0] == load_bundle(trained.path / "bundle")[0]
 
 
+def test_the_folder_zipped_as_a_whole_is_read_too(trained: nw.Run, digit: str, tmp_path: Path) -> None:
+    """As a file manager does it: all members in one folder, and a Mac's notes beside them."""
+    made = shutil.make_archive(str(tmp_path / "model"), "zip", root_dir=trained.path, base_dir="bundle")
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr("__MACOSX/bundle/._card.md", b"notes")
+        archive.writestr("bundle/.DS_Store", b"notes")
+    assert nw.predict(made, [digit]) == nw.predict(trained.path / "bundle", [digit])
+
+
 def test_the_bytes_depend_on_nothing_else(members: dict[str, bytes]) -> None:
     backwards = dict(reversed(members.items()))
     assert archive_bytes(backwards) == archive_bytes(members)
@@ -68,6 +78,8 @@ def twice(archive: zipfile.ZipFile) -> None:
 HOSTILE = {
     "a path out of the folder": (lambda archive: archive.writestr("../bundle.json", "{}"), r"'\.\./bundle\.json'"),
     "an absolute path": (lambda archive: archive.writestr("/etc/bundle.json", "{}"), "/etc/bundle.json"),
+    "two folders": (lambda archive: [archive.writestr(f"{n}/card.md", "") for n in "ab"], "'a/card.md'"),
+    "a folder in a folder": (lambda archive: archive.writestr("a/b/card.md", ""), "'a/b/card.md'"),
     "code": (lambda archive: archive.writestr("model.pkl", "c"), "model.pkl"),
     "a name twice": (twice, "twice"),
     "a bomb": (lambda archive: archive.writestr("bundle.json", b" " * 2**26), "is the most that it can have"),

@@ -14,6 +14,7 @@ import torch
 from onnx import numpy_helper
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.transforms import functional as tv
 
 import netwright as nw
@@ -52,7 +53,15 @@ OWN: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OF_THE_SLOW = ("linear", "nll", "bce_with_logits")
 FAMILIES = [
-    *("resnet18", "mobilenet_v3_small", "squeezenet1_1", "densenet121", "efficientnet_b0", "shufflenet_v2_x0_5"),
+    *(
+        "resnet18",
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "squeezenet1_1",
+        "densenet121",
+        "efficientnet_b0",
+        "shufflenet_v2_x0_5",
+    ),
     *("mnasnet0_5", "regnet_y_400mf", "googlenet", "inception_v3", "vgg11", "convnext_tiny", "swin_t", "vit_b_32"),
     *("maxvit_t", "efficientnet_v2_s", "resnext50_32x4d", "swin_v2_t", "alexnet"),
 ]
@@ -143,6 +152,13 @@ def test_our_networks_answer_through_onnx_runtime(name: str, tmp_path: Path) -> 
     assert result["compared"]["golden"]["relative_difference"] < 1e-4
     assert result["not_compared"] == "a bundle alone has no data"
     check_onnx(tmp_path / "model.onnx", network, OWN[name])
+
+
+def test_every_family_of_torchvision_is_among_them() -> None:
+    def module(name: str) -> str:
+        return models.get_model_builder(name).__module__
+
+    assert {module(name) for name in models.list_models(module=models)} == {module(name) for name in FAMILIES}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import click
 
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import duration, number, percent, print_json, say, table, work
+from netwright.config.engines import ENGINES, PRECISIONS
 
 BAD_INPUT = 2
 MOST_SHARES = 4  # classes of a mask in a line
@@ -28,6 +29,13 @@ MOST_SHARES = 4  # classes of a mask in a line
 )
 @click.option("--overwrite", is_flag=True, help="With --out: replace the file, and begin again.")
 @click.option("--batch-size", default="auto", metavar="N", help="Images at once; auto tries some. [auto]")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    help="What computes; auto: torch, or the quickest of all that are installed where it takes long. [auto]",
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", help="[auto: as it was trained]")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -78,6 +86,7 @@ def _print(
     from netwright.workflows.predict import csv_lines, predict_files
 
     layout, plot = options["layout"], options["plot"]
+    computing = {"engine": options["engine"], "precision": options["precision"], "tell": _notice}
     machine = as_json or layout != "table"
     top = options["top"] or (None if machine else 3)
     with work(machine):
@@ -89,6 +98,7 @@ def _print(
             out_masks=options["out_masks"],
             batch_size=batch_size,
             standard_input=sys.stdin.buffer,
+            **computing,
         )
     predictions = answer["predictions"]
     if as_json or layout == "json":
@@ -121,6 +131,9 @@ def _write(
             out,
             top=options["top"],
             batch_size=batch_size,
+            engine=options["engine"],
+            precision=options["precision"],
+            tell=_notice,
             overwrite=options["overwrite"],
             quiet=quiet,
             standard_input=sys.stdin.buffer,
@@ -130,11 +143,24 @@ def _write(
     elif not quiet:
         before = f" ({done['num_already_done']:,} of them before)" if done["num_already_done"] else ""
         rate = f", {done['images_per_second']:,.0f} a second" if done["images_per_second"] else ""
-        say(f"{done['num_images']:,} images{before} in {duration(done['seconds'])}{rate}: {out}")
+        say(f"{done['num_images']:,} images{before} in {duration(done['seconds'])}{rate}{_by(done['engine'])}: {out}")
     if done["num_errors"]:
         say(f"{done['num_errors']:,} of {done['num_images']:,} images could not be read: see `error`", err=True)
     if done["num_errors"] == done["num_images"]:
         click.get_current_context().exit(BAD_INPUT)
+
+
+def _notice(text: str) -> None:
+    say(text, err=True)
+
+
+def _by(engine: Mapping[str, Any]) -> str:
+    """Say what computed, where it was chosen or asked for."""
+    rates = engine.get("images_per_second", {})
+    others = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items() if name != engine["name"])
+    if others:
+        return f" by {engine['name']} (in the trial {rates[engine['name']]:,.0f}; {others})"
+    return "" if engine["asked"] == "auto" else f" by {engine['name']}"
 
 
 def _most_probable(prediction: Mapping[str, Any], top: int) -> list[tuple[str, float]]:

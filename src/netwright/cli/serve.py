@@ -7,6 +7,7 @@ import click
 
 from netwright.cli.options import output_options, remember_run
 from netwright.cli.text import print_json, say
+from netwright.config.engines import ENGINES, EngineName
 from netwright.config.serving import Serving
 from netwright.errors import InputError, MachineError
 
@@ -25,6 +26,7 @@ DEFAULTS = Serving()
 @click.option("--most-batch", type=click.IntRange(min=1), default=DEFAULTS.most_batch, help="Images at once. [32]")
 @click.option("--deadline", type=click.FloatRange(min=0.01), default=DEFAULTS.deadline_seconds, help="Seconds. [10]")
 @click.option("--max-body-mib", type=click.FloatRange(min=0.01), default=20.0, help="Of one request. [20]")
+@click.option("--engine", type=click.Choice(ENGINES), default="torch", help="What computes; auto tries all. [torch]")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Answer under this name too. Repeatable.")
 @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), help="Ask for the token in this file.")
 @output_options
@@ -38,6 +40,7 @@ def command(
     most_batch: int,
     deadline: float,
     max_body_mib: float,
+    engine: EngineName,
     allow_host: tuple[str, ...],
     token_file: Path | None,
     as_json: bool,
@@ -62,6 +65,7 @@ def command(
         deadline_seconds=deadline,
         most_body_bytes=int(max_body_mib * 2**20),
         decoders=decoders,
+        engine=engine,
     )
 
     def ready(address: str) -> None:

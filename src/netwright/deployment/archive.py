@@ -58,25 +58,41 @@ def archive_bytes(members: dict[str, bytes]) -> bytes:
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     """Return the members by name. Raises WeightsError for any that a bundle can't have."""
-    infos = archive.infolist()
+    infos = [info for info in archive.infolist() if not _is_surroundings(info.filename)]
+    folder = _folder_of_all([info.filename for info in infos])
     if len(infos) > MOST_MEMBERS:
         raise WeightsError(f"{path} has {len(infos)} members and a bundle has at most {len(MOST_BYTES)}; {_ADVICE}")
     found: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
-        if info.filename not in MOST_BYTES or info.filename in found:
-            twice = " twice" if info.filename in found else ", which no bundle has"
+        name = info.filename.removeprefix(folder)
+        if name not in MOST_BYTES or name in found:
+            twice = " twice" if name in found else ", which no bundle has"
             raise WeightsError(f"{path} holds {info.filename[:80]!r}{twice}; {_ADVICE}")
         if info.flag_bits & 1:
             raise WeightsError(f"{path} is encrypted; decrypt it first")
-        found[info.filename] = info
-        _check_size(info, path)
+        found[name] = info
+        _check_size(info, name, path)
     return found
 
 
-def _check_size(info: zipfile.ZipInfo, path: Path) -> None:
+def _is_surroundings(name: str) -> bool:
+    """Say whether a member is what tools add when a folder is zipped: the folder itself, and a Mac's notes on it."""
+    return name.endswith("/") or name.startswith("__MACOSX/") or name.endswith("/.DS_Store")
+
+
+def _folder_of_all(names: list[str]) -> str:
+    """Return the one folder that all members lie in ("bundle/"), as when it was zipped as a whole; "" without one."""
+    folders = {name.partition("/")[0] for name in names if "/" in name}
+    if len(folders) != 1 or not all("/" in name for name in names):
+        return ""
+    (folder,) = folders
+    return "" if folder in ("", ".", "..") else f"{folder}/"
+
+
+def _check_size(info: zipfile.ZipInfo, name: str, path: Path) -> None:
     room = os.path.getsize(path)
     stored = min(info.compress_size, room)
-    most = min(MOST_BYTES[info.filename], max(SMALL_BYTES, MOST_EXPANSION * stored))
+    most = min(MOST_BYTES[name], max(SMALL_BYTES, MOST_EXPANSION * stored))
     if info.file_size > most:
         raise WeightsError(
             f"{path}: {info.filename} says that it has {info.file_size:,} bytes, and {most:,} is the most that it can "

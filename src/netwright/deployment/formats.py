@@ -7,26 +7,25 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from netwright.deployment.bundle import Bundle
 from netwright.deployment.packages import need, quietly
-from netwright.deployment.whole import WholeNetwork, example_images
 from netwright.errors import InputError
 
 MOST_BYTES = 2**31 - 2**20  # protobuf holds no more in one file
 
 
-def trace(whole: WholeNetwork) -> ExportedProgram:
-    """Trace the whole network for any batch size. Raises InputError for a network that torch.export can't trace."""
-    images = example_images(whole.bundle, 2)
+def trace(network: nn.Module, images: Tensor) -> ExportedProgram:
+    """Trace a network for any batch size, from two images or more. Raises InputError where torch.export can't."""
     try:
         with torch.no_grad(), quietly():
-            return torch.export.export(whole, (images,), dynamic_shapes={"images": {0: Dim("batch", min=1)}})
+            return torch.export.export(network, (images,), dynamic_shapes=({0: Dim("batch", min=1)},))
     except Exception as error:  # a network of the user's own may fail in any way
         first = str(error).strip().split("\n")[0]
         raise InputError(
-            f"torch.export can't trace {type(whole.network).__name__} ({type(error).__name__}: {first}); write its "
+            f"torch.export can't trace {_named(network)} ({type(error).__name__}: {first}); write its "
             "forward without branches on values and with any batch size"
         ) from error
 
@@ -36,23 +35,7 @@ def onnx_bytes(program: ExportedProgram, bundle: Bundle) -> bytes:
 
     Raises MachineError where the packages are missing, InputError for a network that ONNX can't hold."""
     need("onnx", "onnxscript", "onnxruntime")
-    names = {
-        "input_names": ["images"],
-        "output_names": ["logits", "probabilities" if bundle.task.class_names else "values"],
-    }
-    try:
-        with quietly():
-            made = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
-    except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"ONNX can't hold this network ({type(error).__name__}: {first}); use --format torch"
-        ) from error
-    assert made is not None
-    proto = made.model_proto
-    _strip(proto)
-    _name_batch(proto.graph)
-    proto.producer_name, proto.producer_version = "netwright", version("netwright")
+    proto = model_proto(program, ["logits", "probabilities" if bundle.task.class_names else "values"])
     for key, value in metadata(bundle).items():
         proto.metadata_props.add(key=key, value=value)
     content: bytes = proto.SerializeToString(deterministic=True)
@@ -61,6 +44,29 @@ def onnx_bytes(program: ExportedProgram, bundle: Bundle) -> bytes:
             f"the ONNX file would have {len(content):,} bytes, and one file holds 2 GiB; use --format torch"
         )
     return content
+
+
+def model_proto(program: ExportedProgram, output_names: list[str]) -> Any:
+    """Return a traced network as ONNX: `images` -> the outputs. Raises InputError for what ONNX can't hold."""
+    names = {"input_names": ["images"], "output_names": output_names}
+    try:
+        with quietly():
+            made = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"ONNX can't hold this network ({type(error).__name__}: {first}); torch can: --format torch, --engine torch"
+        ) from error
+    assert made is not None
+    proto = made.model_proto
+    _strip(proto)
+    _name_batch(proto.graph)
+    proto.producer_name, proto.producer_version = "netwright", version("netwright")
+    return proto
+
+
+def _named(network: nn.Module) -> str:
+    return type(getattr(network, "network", network)).__name__  # of a WholeNetwork the network in it
 
 
 def _strip(proto: Any) -> None:

@@ -9,16 +9,19 @@ from importlib import import_module
 
 from netwright.errors import MachineError
 
+_NAMES = {"onnx": "ONNX", "openvino": "OpenVINO"}
 
-def need(*packages: str) -> None:
-    """Import the packages that ONNX takes. Raises MachineError that says how to install what is missing."""
+
+def need(*packages: str, extra: str = "onnx") -> None:
+    """Import packages of an extra. Raises MachineError that says how to install what is missing."""
     for package in packages:
         try:
             with quietly():
                 import_module(package)
         except ImportError as error:
             raise MachineError(
-                f"ONNX needs the package {error.name or package}, which is not installed: pip install 'netwright[onnx]'"
+                f"{_NAMES[extra]} needs the package {error.name or package}, which is not installed: "
+                f"pip install 'netwright[{extra}]'"
             ) from None
 
 

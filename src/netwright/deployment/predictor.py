@@ -32,6 +32,7 @@ class Predictor:
         self.machine = machine
         self.network = network.to(machine.device).to(memory_format=machine.memory_format).eval()
         self.own_transform: Callable[[Tensor], Tensor] | None = own_transform
+        self.forward: Callable[[Tensor], Tensor] = self._plain  # an engine's, where one was chosen
 
     @property
     def transform(self) -> EvalTransform:
@@ -50,11 +51,15 @@ class Predictor:
     def answers(self, images: Tensor) -> Tensor:
         """Run the network on transformed images (B, C, H, W) -> the task's answers, float32 on the CPU:
         log-probabilities (B, K) or numbers (B,)."""
-        with torch.inference_mode(), self.machine.autocast():
-            outputs = with_views(self.network, self.transform.views)(
-                self.machine.arrange(images.to(self.machine.device))
-            )
+        with torch.inference_mode():
+            outputs = with_views(self.forward, self.transform.views)(images.to(self.machine.device))
         return self.bundle.task.answers(outputs).cpu()
+
+    def _plain(self, images: Tensor) -> Tensor:
+        """Run the network as it is, in the machine's precision and memory format -> its outputs, on the machine."""
+        with self.machine.autocast():
+            outputs: Tensor = self.network(self.machine.arrange(images))
+        return outputs
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of all that decides an answer besides the image: weights, transform, temperature."""

@@ -139,12 +139,13 @@ class _Given:
 
 def _plain(given: _Given, format: Format) -> tuple[bytes, dict[str, Any]]:
     """Make an ONNX or torch file and prove it."""
-    program = trace(build_whole(given.predictor.network, given.predictor.bundle))
+    bundle = given.predictor.bundle
+    program = trace(build_whole(given.predictor.network, bundle), example_images(bundle, 2))
     if format == "onnx":
-        content = onnx_bytes(program, given.predictor.bundle)
+        content = onnx_bytes(program, bundle)
         engine = onnx_engine(content)
     else:
-        content = torch_bytes(program, given.predictor.bundle)
+        content = torch_bytes(program, bundle)
         engine = torch_engine(content)
     return content, _prove(given, engine)
 
@@ -193,7 +194,7 @@ def _int8(given: _Given) -> tuple[bytes, dict[str, Any]]:
             f"{train.why_not or val.why_not}; export the run where its data are, or leave --int8 out"
         )
     whole = build_whole(given.predictor.network, given.predictor.bundle)
-    plain = onnx_bytes(trace(whole), given.predictor.bundle)
+    plain = onnx_bytes(trace(whole, example_images(whole.bundle, 2)), whole.bundle)
     proof = _prove(given, onnx_engine(plain))
     content = quantized(plain, train.images.numpy())
     answers = onnx_engine(content)(val.images.numpy())

@@ -1,21 +1,24 @@
 """`netwright predict`: files, folders or arrays -> labels and probabilities."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 
+from netwright.config.engines import ENGINES, PRECISIONS, EngineName, Precision
 from netwright.config.sections import Runtime
 from netwright.data.image_paths import image_files, image_paths
 from netwright.deployment.answer_tables import csv_text
 from netwright.deployment.archive import is_bundle
+from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.prediction import Answer
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.deployment.stream import predict_array, predict_stream
-from netwright.errors import DataError, InputError, WeightsError
+from netwright.errors import DataError, InputError, MachineError, WeightsError, did_you_mean, listed
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
@@ -33,14 +36,18 @@ def predict_files(
     plot: Path | None = None,
     out_masks: Path | None = None,
     batch_size: int | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
     standard_input: BinaryIO | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Return the contract's predict JSON for images; `run` is a run or a bundle, see `locate`.
 
     `paths` are files, folders, patterns or `-`, see `data.image_paths`. `plot` also draws the first images beside their
     probabilities; `out_masks` is the folder that masks and their overlays are written into, of a network that gives
-    some. For more answers than memory holds: `predict_into`. Raises DataError when there is no image."""
-    with opened(run, Own()) as predictor:
+    some. `engine` and `precision` are as in `opened`; `tell` gets what a user should know of them. For more answers
+    than memory holds: `predict_into`. Raises DataError when there is no image."""
+    with opened(run, Own(), engine, precision) as predictor:
         if predictor.transform.kind == "rows":
             answers = [answer for some in predict_rows(predictor, paths) for answer in some]
             return as_json(answers, top, predictor.bundle.temperature is not None)
@@ -53,7 +60,7 @@ def predict_files(
                     "--plot draws probabilities, and masks have one for each pixel; use --out-masks FOLDER"
                 )
             return {"predictions": list(predict_masks(predictor, files, out_masks)), "calibrated": False}
-        answers = _answers(predictor, files, files, batch_size)
+        answers = _answers(EngineChoice(predictor, engine, tell), files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
         calibrated = predictor.bundle.temperature is not None
@@ -83,18 +90,22 @@ def named_sources(images: Any) -> tuple[list[Any], list[str]]:
     return sources, [str(place) for place in range(len(sources))]
 
 
-def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = None) -> list[dict[str, Any]]:
+def predict_images(
+    folder: RunFolder, own: Own, images: Any, top: int | None = None, engine: EngineName = "auto"
+) -> list[dict[str, Any]]:
     """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images.
 
     Where the network takes rows they are a DataFrame, or paths of tables, and there is one mapping a row."""
-    with opened(folder.path, own) as predictor:
+    with opened(folder.path, own, engine) as predictor:
         if predictor.transform.kind == "rows":
             tables = list(images) if isinstance(images, (list, tuple)) else [images]
             return [answer.to_mapping(top) for some in predict_rows(predictor, tables) for answer in some]
         sources, names = named_sources(images)
+        choice = EngineChoice(predictor, engine)
         if isinstance(images, np.ndarray) and predictor.takes_whole(images):
-            return [answer.to_mapping(top) for some in predict_array(predictor, images) for answer in some]
-        answers = _answers(predictor, sources, names)
+            batches = predict_array(predictor, images, choice=choice)
+            return [answer.to_mapping(top) for some in batches for answer in some]
+        answers = _answers(choice, sources, names)
     wrong = [answer for answer in answers if answer.error is not None]
     if wrong and not is_path_list(images):  # a file may be damaged by accident, an array that does not fit is a mistake
         raise DataError(f"image {wrong[0].source}: {wrong[0].error}")
@@ -102,17 +113,33 @@ def predict_images(folder: RunFolder, own: Own, images: Any, top: int | None = N
 
 
 def _answers(
-    predictor: Predictor, sources: Sequence[Any], names: Sequence[str], batch_size: int | None = None
+    choice: EngineChoice, sources: Sequence[Any], names: Sequence[str], batch_size: int | None = None
 ) -> list[Answer]:
-    pairs = zip(sources, names, strict=True)
-    return [answer for some in predict_stream(predictor, pairs, batch_size) for answer in some]
+    batches = predict_stream(choice.predictor, zip(sources, names, strict=True), batch_size, choice)
+    return [answer for some in batches for answer in some]
 
 
 @contextmanager
-def opened(run: str | Path, own: Own) -> Iterator[Predictor]:
-    """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine."""
+def opened(
+    run: str | Path, own: Own, engine: EngineName = "torch", precision: Precision = "auto"
+) -> Iterator[Predictor]:
+    """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine.
+
+    `engine` says where it will compute, onnx and openvino on the CPU; `EngineChoice` is who puts it in. `precision`
+    other than auto takes the place of the run's. Raises InputError for other names, MachineError for bf16 that the
+    hardware has not."""
+    for what, given, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if given not in known:
+            raise InputError(f"{what} is {given!r}{did_you_mean(given, known)}; expected one of {listed(known)}")
     bundle, folder = locate(run)
-    machine = machine_for_predictions(folder.read_recipe().runtime if folder else Runtime())
+    runtime = folder.read_recipe().runtime if folder else Runtime()
+    if engine in ("onnx", "openvino"):
+        runtime = msgspec.structs.replace(runtime, device="cpu")
+    if precision != "auto":
+        runtime = msgspec.structs.replace(runtime, precision=precision)
+    machine = machine_for_predictions(runtime)
+    if precision == "bf16" and machine.precision != "bf16":
+        raise MachineError("this machine's hardware has no bf16, which would be emulated, slowly; use --precision fp32")
     with applied(machine):
         yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
 

@@ -2,15 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from netwright.config.engines import EngineName, Precision
 from netwright.data.image_paths import image_paths
 from netwright.deployment.answer_tables import check_suffix, write_answers
+from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.journal import Journal
 from netwright.deployment.predictor import Predictor
 from netwright.deployment.stream import Source, predict_stream
@@ -32,14 +34,18 @@ def predict_into(
     *,
     top: int | None = None,
     batch_size: int | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
     overwrite: bool = False,
     quiet: bool = False,
     standard_input: BinaryIO | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Predict images into `out` (.csv, .jsonl or .parquet) and return how many there were and how quickly it went.
 
     `paths` are as in `data.image_paths`. What can't be read has its reason in the file. A prediction that was stopped
-    or killed goes on with the same call; its answers so far are in OUT.part. Raises InputError when `out` is there
+    or killed goes on with the same call; its answers so far are in OUT.part. `engine` and `precision` are as in
+    `predict.opened`; `tell` gets what a user should know of them. Raises InputError when `out` is there
     already and not to be overwritten, Interrupted when asked to stop, DataError when there is no image."""
     check_suffix(out)
     journal_path = out.with_name(out.name + ".part")
@@ -48,20 +54,22 @@ def predict_into(
     elif out.exists():
         raise InputError(f"{out} is there already; give another name, or --overwrite")
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
-    with opened(run, Own()) as predictor, stop_switch() as switch:
+    with opened(run, Own(), engine, precision) as predictor, stop_switch() as switch:
         refuse_masks(predictor, "--out, one file of answers,")
         if predictor.transform.kind == "rows":
             return _rows_into(predictor, paths, out, top)
         first = next(sources, None)
         if first is None:
             raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
+        choice = EngineChoice(predictor, engine, tell)
         classes = predictor.bundle.task.class_names or None
         top = top or (FEW if classes and len(classes) > MOST_COLUMNS else None)
-        with Journal(out, {"network": predictor.fingerprint(), "top": top}) as journal:
+        about = {"network": predictor.fingerprint(), "top": top, "precision": predictor.machine.precision}
+        with Journal(out, about) as journal:
             remaining = journal.remaining(chain([first], sources))
             known = journal.num_done
             start = time.perf_counter()
-            _predict(predictor, remaining, journal, switch, batch_size, top, quiet)
+            _predict(choice, remaining, journal, switch, batch_size, top, quiet)
             seconds = time.perf_counter() - start
             num_errors = _finish(journal, out, classes, top)
     num_new = journal.num_done - known
@@ -72,6 +80,7 @@ def predict_into(
         "num_already_done": known,
         "seconds": seconds,
         "images_per_second": num_new / seconds if num_new else None,
+        "engine": choice.to_mapping(),
         "calibrated": predictor.bundle.temperature is not None,
     }
 
@@ -89,12 +98,13 @@ def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int |
         "num_already_done": 0,
         "seconds": seconds,
         "images_per_second": len(answers) / seconds,
+        "engine": {"name": "torch", "asked": "auto"},
         "calibrated": predictor.bundle.temperature is not None,
     }
 
 
 def _predict(
-    predictor: Predictor,
+    choice: EngineChoice,
     sources: Iterator[Source],
     journal: Journal,
     switch: StopSwitch,
@@ -105,7 +115,7 @@ def _predict(
     hidden = quiet or not sys.stderr.isatty()
     form = "{n_fmt} images, {rate_fmt}, {elapsed}"
     with tqdm(unit=" images", initial=journal.num_done, bar_format=form, disable=hidden, leave=False) as bar:
-        for answers in predict_stream(predictor, sources, batch_size):
+        for answers in predict_stream(choice.predictor, sources, batch_size, choice):
             journal.add([answer.to_mapping(top) for answer in answers])
             bar.update(len(answers))
             if switch.on:

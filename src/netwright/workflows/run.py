@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from netwright.config.engines import EngineName
 from netwright.config.recipe import Recipe
 from netwright.errors import InputError
 from netwright.runs.folder import RunFolder, find_run, read_json
@@ -68,10 +69,12 @@ class Run:
         Returns accuracy and the labels that may be wrong; test is not read."""
         return evaluate_folds_of(self.folder, self.own, folds, console=Console(quiet=True))
 
-    def predict(self, images: Any, top: int | None = None) -> list[dict[str, Any]]:
+    def predict(self, images: Any, top: int | None = None, *, engine: EngineName = "auto") -> list[dict[str, Any]]:
         """Predict arrays (N, H, W[, C]), tensors (N, C, H, W), PIL images or paths: one mapping an image, with label,
-        probability and the `top` likeliest probabilities."""
-        return predict_images(self.folder, self.own, images, top=top)
+        probability and the `top` likeliest probabilities.
+
+        `engine`: torch, onnx or openvino; auto begins with torch and tries the others when it takes longer."""
+        return predict_images(self.folder, self.own, images, top=top, engine=engine)
 
     def explain(self, images: Any, *, label: str | None = None, layer: str | None = None) -> Explanations:
         """Return Grad-CAM maps for images, given as for `predict`: what speaks for the likeliest class, or for `label`.
