@@ -3,6 +3,8 @@
     python benchmarks/leaks.py CIFAR10.npz              # x_train, x_test: 200 test images, each copied in seven ways
     python benchmarks/leaks.py FOLDER                   # photographs, in any folders: 200 of them are the test images
     … --sheet twins.png                                 # what was found without being planted, to be judged by eye
+    python benchmarks/leaks.py CIFAR10.npz --times 3    # nothing planted: how long it takes, cold and again
+    python benchmarks/leaks.py mnist --root DIR --times 3
 
 Every way is planted at once, so that all compete. Cold: the gate's cache lies in a folder of its own."""
 
@@ -10,6 +12,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -115,11 +118,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--times", type=int, help="time the gate so often, on the data as they are")
+    parser.add_argument("--root", help="where a named data set lies")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch
         from netwright.data.leaks.twins import find_twins
 
+        if arguments.times:
+            measure(str(arguments.data), arguments.root, arguments.times)
+            return
         is_npz = arguments.data.suffix == ".npz"
         labelled, first_copy, test_rows = (
             from_npz(arguments.data) if is_npz else from_folder(arguments.data, Path(scratch))
@@ -134,6 +142,26 @@ def main() -> None:
         print(json.dumps(result, indent=1))
         if arguments.sheet:
             draw(labelled, natural(labelled, twins, first_copy, test_rows), arguments.sheet)
+
+
+def measure(source: str, root: str | None, times: int) -> None:
+    """Print seconds of the clock (of the processor): of all digests, which a run's fingerprint needs as well and a
+    process makes once, then of the gate with them, cold and again."""
+    from netwright.config.sections import Data
+    from netwright.data.fingerprint import sample_digests
+    from netwright.data.leaks.twins import find_twins
+    from netwright.data.sources import open_data
+
+    for _ in range(times):
+        shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"], "netwright", "leaks"), ignore_errors=True)
+        images = open_data(Data(source=source, root=root)).images
+        parts = []
+        for name, work in (("digests", sample_digests), ("cold", find_twins), ("again", find_twins)):
+            began, worked = time.perf_counter(), time.process_time()
+            work(images)
+            clock, processor = time.perf_counter() - began, time.process_time() - worked
+            parts.append(f"{name} {clock:.2f} ({processor:.2f}) s")
+        print(f"{len(images):,} images: {', '.join(parts)}", flush=True)
 
 
 def judge(labelled, twins, first_copy: int, test_rows) -> dict[str, object]:
