@@ -23,6 +23,7 @@ from netwright.data.labelled import (
 
 Digests = npt.NDArray[np.uint8]
 READY_SAMPLES = 64
+_TOGETHER = 4096  # images: taken out of the array one by one, CIFAR-10 takes 0.20 s in place of 0.17
 _known: WeakKeyDictionary[ImageSource, Digests] = WeakKeyDictionary()
 
 
@@ -40,12 +41,7 @@ def sample_digests(images: ImageSource) -> Digests:
 
 def _digests(images: ImageSource) -> Digests:
     if isinstance(images, ArrayImages):
-        # 0.15 s for CIFAR-10's 50,000 training images: per sample is fast enough, and a split's needs no order
-        head = f"{images.pixels.dtype.str} {images.pixels.shape[1:]} ".encode()
-        hashes = (hashlib.sha256(head + np.ascontiguousarray(image).data) for image in images.pixels)
-        return _stack([sample.digest() for sample in hashes])
-    if isinstance(images, RowImages):
-        return _row_digests(images)
+        return _array_digests(images.pixels)
     if isinstance(images, FileImages):
         return _stack([fact.digest for fact in file_facts(images)])
     assert isinstance(images, ItemImages)
@@ -63,6 +59,20 @@ def _row_digests(images: RowImages) -> Digests:
     head = "\0".join(f"{name}={images.kinds[name]}" for name in images.values).encode()
     columns = [column.tolist() for column in images.values.values()]
     return _stack([hashlib.sha256(head + repr(row).encode()).digest() for row in zip(*columns, strict=True)])
+
+
+def _array_digests(pixels: Array) -> Digests:
+    """Hash each image of (N, h, w, C); 0.17 s for the 60,000 of CIFAR-10."""
+    head = hashlib.sha256(f"{pixels.dtype.str} {pixels.shape[1:]} ".encode())
+    found = []
+    for start in range(0, len(pixels), _TOGETHER):
+        block = np.ascontiguousarray(pixels[start : start + _TOGETHER])
+        flat, size = block.reshape(-1).view(np.uint8).data, block[0].nbytes
+        for first in range(0, len(flat), size):
+            digest = head.copy()
+            digest.update(flat[first : first + size])
+            found.append(digest.digest())
+    return _stack(found)
 
 
 def _item_digest(images: ItemImages, row: int) -> bytes:
