@@ -7,6 +7,7 @@ from typing import Literal
 
 from netwright.config.datasets import BUILT_IN
 from netwright.data.listing import IMAGE_SUFFIXES, list_folder
+from netwright.data.registered import is_registered
 from netwright.errors import DataError, did_you_mean, listed
 
 Kind = Literal["named", "folder", "split folder", "npz", "table"]
@@ -35,7 +36,7 @@ def describe_source(source: str, *, training: bool = True) -> Kind:
 
     Raises DataError for what is none: an unknown name, a missing path, an archive, a folder without labelled images.
     """
-    if source in BUILT_IN:
+    if source in BUILT_IN or is_registered(source):
         return "named"
     path = as_path(source)
     if path.is_dir():

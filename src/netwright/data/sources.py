@@ -14,6 +14,7 @@ from netwright.data.labelled import LabelledData, Rows
 from netwright.data.masks.open import open_masked
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
+from netwright.data.registered import is_registered, registered_data
 from netwright.data.row_tables import open_rows
 from netwright.data.table_files import open_table
 from netwright.errors import DataError, did_you_mean, listed
@@ -24,12 +25,14 @@ TABLE_FIELDS = ("path_column", "label_column", "split_column")
 def open_data(
     data: Data, given: object | None = None, *, training: bool = True, split: Split | None = None
 ) -> LabelledData:
-    """Open the data that `data.source` names, or the ones given as objects, reduced to `data.classes`.
+    """Open the data that `data.source` names (of ours or registered), or those given, reduced to `data.classes`.
 
     `given`: (images, targets), a map-style torch Dataset, or a dict of either with train, val, test.
     With `data.target` they are the rows of a table, or of a DataFrame; `split` may name its column of time.
     Without `training` they need no train split and no second class: enough to judge on.
     Raises DataError for data that can't be used, MachineError when a download fails."""
+    if given is None and is_registered(data.source):
+        given = registered_data(data.source)
     if data.target is not None:
         rows = open_rows(_table_of(data, given), data, split or Split(), training=training)
         labelled = _keep_classes(rows, data.classes)
