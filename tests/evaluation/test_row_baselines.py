@@ -57,6 +57,10 @@ def test_numbers_are_compared_by_their_squared_errors(prepared: PreparedData) ->
         ({"accuracy_interval": [0.4, 0.6], "baselines": {"majority": {"accuracy": 0.55, "label": "no"}}},
          ["There is nothing to see: always saying 'no' does as well (55.0 %, inside the interval)."]),
         ({"accuracy_interval": [0.7, 0.9], "baselines": {"majority": {"accuracy": 0.55, "label": "no"}}}, []),
+        ({"accuracy_interval": [0.47, 0.62], "num_samples": 10,
+          "baselines": {"majority": {"accuracy": 0.4, "label": "no"}},
+          "per_class": [{"label": "no", "num_samples": 4}, {"label": "yes", "num_samples": 6}]},
+         ["There is nothing to see: always saying 'yes' does as well (60.0 %, inside the interval)."]),
         ({"r2": 0.1, "r2_interval": [-0.2, 0.3]}, ["There is nothing to see: always saying the mean does as well."]),
         ({"accuracy_interval": [0.7, 0.9], "baselines": {"boosting": {
             "verdict": "worse", "difference": -0.04, "difference_interval": [-0.07, -0.01]}}},

@@ -31,12 +31,23 @@ def _against_guessing(metrics: Mapping[str, Any], found: Mapping[str, Any]) -> s
     if "r2" in metrics:
         ends = metrics["r2_interval"]
         return "There is nothing to see: always saying the mean does as well." if ends and ends[0] <= 0 else ""
-    same, ends = found.get("majority"), metrics["accuracy_interval"]
-    if not same or same["accuracy"] is None or not ends[0] <= same["accuracy"]:
+    label, share = _best_guess(metrics, found.get("majority") or {})
+    low, high = metrics["accuracy_interval"]
+    if label is None or low > share:
         return ""
-    place = "inside the interval" if same["accuracy"] <= ends[1] else "above the interval"
-    share = f"{100 * same['accuracy']:.1f} %, {place}"
-    return f"There is nothing to see: always saying {same['label']!r} does as well ({share})."
+    place = "inside the interval" if share <= high else "above the interval"
+    return f"There is nothing to see: always saying {label!r} does as well ({100 * share:.1f} %, {place})."
+
+
+def _best_guess(metrics: Mapping[str, Any], majority: Mapping[str, Any]) -> tuple[str | None, float]:
+    """Return the class that is right most often when it is always said, train's majority or the split's own.
+
+    What is most frequent may change between the two, and luck with that is no skill either."""
+    guesses = [(majority["accuracy"], majority["label"])] if majority.get("accuracy") is not None else []
+    total = metrics.get("num_samples") or 0
+    guesses += [(each["num_samples"] / total, each["label"]) for each in metrics.get("per_class") or () if total]
+    share, label = max(guesses, default=(0.0, None))
+    return label, share
 
 
 def _against_boosting(metrics: Mapping[str, Any], found: Mapping[str, Any]) -> str:
