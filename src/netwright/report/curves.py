@@ -70,6 +70,7 @@ def _decisive(history: Sequence[Record]) -> str:
 def _panel(axes: Axes, history: Sequence[Record], metric: str, best_epoch: int | None, scale: float) -> None:
     """Draw one metric, titled by what is seen."""
     dress(axes, grid=True)
+    name = metric.replace("_", " ")
     unit = {"accuracy": "%", "loss": "mean over images", "mean_dice": "0 to 1"}.get(metric, "unit of the targets")
     axes.set_xlabel("epoch", **words(colour=MUTED))
     axes.set_ylabel(f"{name} ({unit})", **words(colour=MUTED))
