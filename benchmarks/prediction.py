@@ -1,16 +1,19 @@
 """Predicting many images: netwright beside a hand-written batched loop and the one-at-a-time loop of courses.
 
-    python benchmarks/prediction.py RUN FOLDER [--pairs 7] [--images 2000] [--threads 2]
+    python benchmarks/prediction.py RUN FOLDER [--pairs 7] [--images 2000] [--threads 2] [--engine torch]
     python benchmarks/prediction.py RUN --memory 100000
 
 RUN is a run of a CNN (such as cifar10-cnn), FOLDER has image files, which are taken in turn until there are `--images`
 of them. Two comparisons, each alternating: `decoded` are arrays in memory, ours against one loop over batches that an
 expert would write (uint8 by batches, normalised at once, channels_last, inference mode, a softmax); `files` are files,
-ours against one `Image.open`, transform, forward pass and softmax an image. `--memory N` predicts N small files and
+ours against one `Image.open`, transform, forward pass and softmax an image. Ours computes with `--engine`; what it
+costs to build is left out (benchmarks/engines.py compares engines themselves). `--memory N` predicts N small files and
 prints anonymous memory after every tenth of them.
 """
 
 import argparse
+import copy
+import dataclasses
 import json
 import shutil
 import sys
@@ -27,8 +30,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
+from netwright.config.engines import ENGINES
 from netwright.data.image_paths import image_paths
 from netwright.data.listing import IMAGE_SUFFIXES
+from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.predictor import Predictor
 from netwright.deployment.stream import predict_array, predict_stream
 from netwright.runtime.allocator import keep_large_blocks
@@ -45,18 +50,21 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", choices=ENGINES, default="torch")
     parser.add_argument("--memory", type=int, metavar="N")
     options = parser.parse_args()
     keep_large_blocks()
     if options.memory:
         return memory(options.run, options.memory)
-    with opened(options.run, Own()) as predictor:
+    with opened(options.run, Own(), options.engine) as predictor:
+        predictor.machine = dataclasses.replace(predictor.machine, threads=options.threads)
         torch.set_num_threads(options.threads)
+        choice = EngineChoice(predictor, options.engine)
         files = [path for path in sorted(options.folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
         chosen = list(islice(cycle(files), options.images))
         result = {
-            "decoded: hand-written ÷ ours": decoded(predictor, chosen, options.pairs),
-            "files: one at a time ÷ ours": from_files(predictor, chosen, options.pairs),
+            "decoded: hand-written ÷ ours": decoded(choice, chosen, options.pairs),
+            "files: one at a time ÷ ours": from_files(choice, chosen, options.pairs),
         }
     print(json.dumps(result, ensure_ascii=False, indent=1))
     return 0
@@ -82,13 +90,14 @@ def alternate(ours: Callable[[], Tensor], theirs: Callable[[], Tensor], pairs: i
     }
 
 
-def decoded(predictor: Predictor, files: list[Path], pairs: int) -> dict[str, float]:
+def decoded(choice: EngineChoice, files: list[Path], pairs: int) -> dict[str, float]:
     """Arrays in memory: ours against a hand-written loop over batches."""
+    predictor = choice.predictor
     transform = predictor.transform
     images = np.stack([transform.view(transform.decode(path)) for path in files])
 
     def ours() -> Tensor:
-        batches = predict_array(predictor, images)
+        batches = predict_array(predictor, images, choice=choice)
         return torch.tensor(np.stack([answer.probabilities for batch in batches for answer in batch]))
 
     def theirs() -> Tensor:
@@ -110,8 +119,9 @@ def by_hand(predictor: Predictor, images: Tensor) -> Tensor:
     return torch.cat(made)
 
 
-def from_files(predictor: Predictor, files: list[Path], pairs: int) -> dict[str, float]:
+def from_files(choice: EngineChoice, files: list[Path], pairs: int) -> dict[str, float]:
     """Files: ours against one image at a time, as courses show it."""
+    predictor = choice.predictor
     steps = [
         transforms.Resize(min(predictor.transform.store_size)),
         transforms.CenterCrop(predictor.transform.image_size),
@@ -119,11 +129,11 @@ def from_files(predictor: Predictor, files: list[Path], pairs: int) -> dict[str,
         transforms.Normalize(predictor.transform.mean, predictor.transform.std),
     ]
     one = transforms.Compose(steps)
-    network: nn.Module = predictor.network
+    network: nn.Module = copy.deepcopy(predictor.network).to(memory_format=torch.contiguous_format)
     temperature = predictor.bundle.temperature or 1.0
 
     def ours() -> Tensor:
-        batches = predict_stream(predictor, ((path, str(path)) for path in files))
+        batches = predict_stream(predictor, ((path, str(path)) for path in files), choice=choice)
         return torch.tensor(np.stack([answer.probabilities for batch in batches for answer in batch]))
 
     def theirs() -> Tensor:
