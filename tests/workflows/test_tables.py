@@ -15,7 +15,7 @@ import netwright as nw
 from netwright.cli.main import run as command_line
 from netwright.config.sections import Data, Split
 from netwright.data.row_tables import open_rows
-from netwright.errors import DataError, RecipeError
+from netwright.errors import DataError, InputError, RecipeError
 from netwright.runs.folder import read_json
 
 QUICK: dict[str, Any] = {"quiet": True, "threads": 1}
@@ -191,6 +191,11 @@ def test_what_comes_next_is_the_target_of_a_later_row(tmp_path: Path) -> None:
     assert [later.class_names[target] for target in later.targets] == ["yes", "no", "yes", "no", "yes"]
     with pytest.raises(DataError, match="nothing says in which order"):
         open_rows(frame, Data(target="close > open", ahead=1), Split())
+
+
+def test_other_engines_are_for_images(trained: Any, table: Path) -> None:
+    with pytest.raises(InputError, match="rows of a table are computed by torch alone, and the engine is onnx"):
+        nw.predict(trained.path, [str(table)], engine="onnx")
 
 
 def test_what_is_for_images_is_refused(table: Path, tmp_path: Path) -> None:

@@ -141,7 +141,12 @@ def opened(
     if precision == "bf16" and machine.precision != "bf16":
         raise MachineError("this machine's hardware has no bf16, which would be emulated, slowly; use --precision fp32")
     with applied(machine):
-        yield load_predictor(bundle, machine, model=own.model, transform=own.transform)
+        predictor = load_predictor(bundle, machine, model=own.model, transform=own.transform)
+        takes_rows, gives_masks = predictor.transform.kind == "rows", predictor.bundle.task.name == "segmentation"
+        if engine in ("onnx", "openvino") and (takes_rows or gives_masks):
+            what = "the rows of a table" if takes_rows else "masks"
+            raise InputError(f"{what} are computed by torch alone, and the engine is {engine}; leave it out")
+        yield predictor
 
 
 def locate(run: str | Path) -> tuple[Path, RunFolder | None]:
