@@ -13,6 +13,7 @@ from torch import Tensor
 import netwright as nw
 from netwright.config.sections import Runtime
 from netwright.deployment.predictor import load_predictor
+from netwright.deployment.readers import Readers
 from netwright.deployment.stream import predict_stream
 from netwright.errors import InputError
 from netwright.runtime.machine import choose_machine
@@ -69,6 +70,15 @@ def test_another_mode_and_size_become_the_networks(trained: nw.Run, digits: np.n
     plain, rgb = trained.predict([gray, gray.convert("RGB")])
     assert plain["probabilities"] == pytest.approx(rgb["probabilities"], abs=2e-3)
     assert trained.predict([gray.resize((32, 32), Image.Resampling.NEAREST)])[0]["label"] == plain["label"]
+
+
+@pytest.mark.parametrize(("seconds_of_one", "chosen"), [(1.0, 1), (9.0, 4)])
+def test_as_many_threads_read_as_are_quickest(seconds_of_one: float, chosen: int) -> None:
+    readers = Readers(4, timed=True)
+    for _ in range(6):
+        readers.took(seconds_of_one if readers.number == 1 else 3.0, 10)
+    assert readers.number == chosen
+    assert Readers(4, timed=False).number == 4
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])

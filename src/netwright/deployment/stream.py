@@ -22,6 +22,7 @@ from netwright.deployment.batch_size import BatchSize
 from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.prediction import Answer
 from netwright.deployment.predictor import Predictor
+from netwright.deployment.readers import Readers
 from netwright.errors import NetwrightError
 from netwright.runtime.machine import available_cores
 
@@ -45,16 +46,19 @@ def predict_stream(
     ahead = _AHEAD if predictor.machine.device.type != "cpu" else 0
     remaining = iter(sources)
     waiting: deque[tuple[list[str], list[Future[Read]]]] = deque()
-    threads = min(_MOST_THREADS, available_cores())
-    with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
+    most = min(_MOST_THREADS, available_cores())
+    readers = Readers(most, timed=ahead == 0)  # what is read ahead is waited for less long than it takes
+    with quiet_pillow(), ThreadPoolExecutor(most) as pool:
         while True:
             while len(waiting) <= ahead and (some := list(islice(remaining, network.batch_size))):
-                parts = (some[place::threads] for place in range(threads))  # one task a thread: 20 µs, not 20 an image
+                number, start = readers.number, perf_counter()
+                parts = (some[place::number] for place in range(number))  # one task a thread: 20 µs, not 20 an image
                 waiting.append(([name for _, name in some], [pool.submit(_read, predictor, part) for part in parts]))
             if not waiting:
                 return
             names, tasks = waiting.popleft()
             read = _in_order([task.result() for task in tasks], len(names))
+            readers.took(perf_counter() - start, len(names))
             yield _answer(network, read, names)
 
 
