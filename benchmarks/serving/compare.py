@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement, at most 5,000 requests")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--litserve", metavar="PYTHON", help="also LitServe, in this environment")
+    parser.add_argument("--engine", default="torch", help="what computes ours, see netwright serve")
     options = parser.parse_args()
     numbers = [int(text) for text in options.clients.split(",")]
     content = options.image.read_bytes()
@@ -69,7 +70,7 @@ def summary(clients: int, found: dict[str, list[Load]]) -> dict[str, Any]:
 
 def _start(stack: ExitStack, options: argparse.Namespace, content: bytes) -> dict[str, Server]:
     """Start every side, and hold it until its turn."""
-    servers = {"ours": stack.enter_context(our_server(options.bundle, content))}
+    servers = {"ours": stack.enter_context(our_server(options.bundle, content, ["--engine", options.engine]))}
     for side in OTHERS:
         python = options.litserve if side.startswith("litserve") else sys.executable
         if python:
