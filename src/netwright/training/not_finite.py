@@ -40,7 +40,7 @@ def check_gradient(gradients: Sequence[Tensor], norm: Tensor | None = None) -> N
     """Raise NotFinite when a gradient has a value that is not finite.
 
     `norm` () is their norm where it is known: a finite one says that they are, with no further pass over them. Else
-    784-200-10 takes 30 µs of a step of 900 at batch 64, half of it to read the 157,000 numbers of its first layer."""
+    784-200-10 takes 25 µs of a step of 960 at batch 64, most of it to read the 157,000 numbers of its first layer."""
     if norm is not None and math.isfinite(norm.item()):
         return
     if not are_finite(gradients):
