@@ -43,7 +43,7 @@ def main() -> int:
     features, targets = read(options.features) if options.features else draw(options)
     classes = int(targets.max()) + 1
     print(f"{len(features):,} × {features.shape[1]} features, {classes} classes, {options.threads} threads, seconds")
-    fresh(features, targets)[1].solve(1.0)  # loads scipy
+    fresh(features, targets)[1].solve(1.0)  # the first products take longer
     standard = None if options.alone else StandardScaler().fit_transform(features.numpy())
     print(f"{'penalty':>10}{'passes':>8}{'a fit':>8}{'on the path':>13}{'scikit-learn':>14}{'÷':>7}")
     whole: list[float] = []

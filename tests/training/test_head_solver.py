@@ -41,7 +41,7 @@ def solved(features: Tensor, targets: Tensor, penalties: list[float], criterion:
 
 @pytest.mark.parametrize("num_classes", [2, 4])
 @pytest.mark.parametrize("balanced", [False, True])
-@pytest.mark.parametrize("num_images", [60, 900])  # without and with a turn of the coordinates
+@pytest.mark.parametrize("num_images", [60, 900])  # fewer and more than features
 def test_optimum_is_that_of_scikit_learn(num_images: int, balanced: bool, num_classes: int) -> None:
     features, targets = problem(num_images, num_classes=num_classes)
     criterion = CrossEntropy(class_weights="balanced" if balanced else None)
@@ -104,15 +104,40 @@ def test_label_smoothing_is_part_of_the_optimum() -> None:
     assert objective(linear, features, targets, plain, 0.01) > 1.01 * _at_optimum(features, targets, plain, 0.01)
 
 
-def test_a_point_follows_from_where_the_layer_stands_alone() -> None:
-    """What a resumed run has is the layer: the next optimum is the same bits."""
+def walked(epochs: list[int], seed: int) -> nn.Linear:
+    """A layer with first weights of its own that a solver of its own has set for these epochs."""
     features, targets = problem()
-    whole = solved(features, targets, PENALTIES, CrossEntropy())
+    torch.manual_seed(seed)
     linear = nn.Linear(features.shape[1], 4)
-    linear.load_state_dict(whole[0].state_dict())
     solver = HeadSolver(linear, features, targets, CrossEntropy(), torch.bincount(targets))
-    solver.solve(PENALTIES[1])
-    assert torch.equal(linear.weight, whole[1].weight) and torch.equal(linear.bias, whole[1].bias)
+    for epoch in epochs:
+        solver.walk_to(epoch)
+    return linear
+
+
+@pytest.mark.parametrize("epochs", [[4], [3, 4], [1, 2, 3, 4, 5, 4]])
+def test_an_epoch_follows_from_the_features_alone(epochs: list[int]) -> None:
+    """A resumed run, whose solver is new and whose layer holds another epoch, finds the same bits."""
+    whole, resumed = walked([1, 2, 3, 4], seed=1), walked(epochs, seed=2)
+    assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 0.003])
+def test_many_images_have_the_optimum_of_scikit_learn(penalty: float) -> None:
+    """Enough of them that the curvature is a sample's, blocks are many and the tolerance is the coarse one."""
+    features, targets = problem(20_000, width=64, num_classes=5)
+    (linear,) = solved(features, targets, [penalty], CrossEntropy())
+    scaler = StandardScaler().fit(features.double().numpy())
+    reference = LogisticRegression(C=1 / (penalty * len(targets)), tol=1e-7, max_iter=10_000)
+    reference.fit(scaler.transform(features.double().numpy()), targets)
+    expected = nn.Linear(64, 5)
+    weight = reference.coef_ / scaler.scale_
+    with torch.no_grad():
+        expected.weight.copy_(torch.from_numpy(weight))
+        expected.bias.copy_(torch.from_numpy(reference.intercept_ - weight @ scaler.mean_))
+        assert (linear(features).argmax(dim=1) == expected(features).argmax(dim=1)).float().mean() > 0.999
+    least = objective(expected, features, targets, CrossEntropy(), penalty)
+    assert objective(linear, features, targets, CrossEntropy(), penalty) == pytest.approx(least, rel=1e-4)
 
 
 def test_penalties_fall() -> None:

@@ -3,17 +3,17 @@
 import math
 
 from netwright.errors import WorkFailed
-from netwright.training.head_solver import HeadSolver, penalty_of
+from netwright.training.head_solver import HeadSolver
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 
 
 def solve_epoch(state: TrainingState, plan: Plan, solver: HeadSolver) -> None:
-    """Set the head to its optimum for the epoch's penalty, from the last one's; the sums are of train under it.
+    """Set the head to its optimum for the epoch's penalty; the sums are of train under it.
 
     Raises WorkFailed when the loss is not finite."""
     state.model.eval()
-    solver.solve(penalty_of(state.progress.epoch))
+    solver.walk_to(state.progress.epoch)
     outputs = solver.outputs()
     loss, weight = plan.batch_loss(outputs, solver.targets)
     if not math.isfinite(loss.item()):
