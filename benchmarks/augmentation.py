@@ -3,7 +3,8 @@
     python benchmarks/augmentation.py [--size 224] [--batch-size 64] [--rounds 7] [--json]
 
 One thread, seconds of the processor, uint8 in and out, the two sides in turns; medians over the rounds. torchvision's
-transforms are v2, on (3, H, W) uint8 tensors, which is their quicker form. Mixing is of finished float batches, where
+transforms are v2, on (3, H, W) uint8 tensors, which is their quicker form, stacked to the batch that a training needs.
+Mixing is of finished float batches, where
 torchvision too works on the batch.
 """
 
@@ -68,7 +69,7 @@ def transforms(given: argparse.Namespace) -> list[dict[str, Any]]:
         assert augment is not None
         epochs = iter(range(10**9))
         ours = lambda augment=augment, epochs=epochs: augment(pixels, next(epochs), rows)
-        one_by_one = lambda theirs=theirs: [theirs(image) for image in images]
+        one_by_one = lambda theirs=theirs: torch.stack([theirs(image) for image in images])
         found.append(compared(part.name, ours, one_by_one, given))
     return found
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from netwright.config.augmentations import HorizontalFlip, VerticalFlip
-from netwright.data.augment.pixels import PixelRange
+from netwright.data.augment.pixels import PixelRange, chosen, is_large
 from netwright.runtime.randomness import uniforms
 
 NUM_UNIFORMS = 1
@@ -35,7 +35,22 @@ def draw_mask(uniforms: Tensor, p: float) -> Tensor:
 
 def flip(pixels: Tensor, mask: Tensor, dimension: int = COLUMNS) -> Tensor:
     """Mirror the samples where `mask` (B,) is true along COLUMNS (left and right) or ROWS: (B, H, W, C) -> the same."""
-    # picked whole from both: 1.4 us an image of 32 x 32 x 3 on CPU, 4.3 with torch.where, and no device is waited for
+    if is_large(pixels):  # 26 us an image of 224 x 224 x 3, else 50
+        made = pixels.clone(memory_format=torch.contiguous_format)
+        for row in mask.nonzero()[:, 0].tolist():
+            made[row] = _mirrored(pixels[row : row + 1], dimension)[0]
+        return made
+    if pixels.device.type == "cpu":
+        return chosen(pixels, mask, lambda part: _mirrored(part, dimension))
+    # picked whole from both: no device is waited for
     num_samples = pixels.shape[0]
     places = torch.arange(num_samples, device=pixels.device) + num_samples * mask
     return torch.cat([pixels, pixels.flip(dimension)]).index_select(0, places)
+
+
+def _mirrored(pixels: Tensor, dimension: int) -> Tensor:
+    """Mirror all: (B, H, W, C) -> the same."""
+    if dimension == ROWS:
+        return pixels.flip(ROWS)
+    # as channels_last images, for which torch has a kernel of its own: 22 us an image of 224 x 224 x 3, else 42
+    return pixels.permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1)

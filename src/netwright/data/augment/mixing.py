@@ -73,6 +73,8 @@ def draw_boxes(numbers: Tensor, kept: Tensor, size: tuple[int, int]) -> Tensor:
 
 def mix_images(images: Tensor, shares: Shares) -> Tensor:
     """Mix each image with the one before it: (B, C, H, W) -> the same; the memory format is kept."""
+    if shares.has_box.device.type == "cpu" and shares.has_box.all():
+        return _with_boxes(images, shares.boxes)
     mixed = torch.empty_like(images)
     first, result = _planes(images), _planes(mixed)
     weights = (shares.amounts * ~shares.has_box).view(-1, 1, 1, 1)
@@ -87,6 +89,14 @@ def mix_images(images: Tensor, shares: Shares) -> Tensor:
     # in two parts, since a rolled copy of the batch would cost as much as the mixing
     torch.lerp(first[1:], first[:-1], weights[1:], out=result[1:])
     torch.lerp(first[:1], first[-1:], weights[:1], out=result[:1])
+    return mixed
+
+
+def _with_boxes(images: Tensor, boxes: Tensor) -> Tensor:
+    """Lay a box (B, 4) of the image before it on each: nothing but the boxes is computed."""
+    mixed = images.clone()
+    for row, (top, left, bottom, right) in enumerate(boxes.tolist()):
+        mixed[row, :, top:bottom, left:right] = images[row - 1, :, top:bottom, left:right]
     return mixed
 
 

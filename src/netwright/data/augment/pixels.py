@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_LARGE_BYTES = 2**16
+
 
 class PixelRange(NamedTuple):
     """The values of black and of white in pixels as they are stored; `white` is None where nobody declared it."""
@@ -68,6 +70,11 @@ def is_within(starts: Tensor, lengths: Tensor | int, count: int) -> Tensor:
     return (places >= 0) & (places < (lengths if isinstance(lengths, int) else lengths.unsqueeze(1)))
 
 
+def is_large(pixels: Tensor) -> bool:
+    """Say whether images (B, ...) are changed faster one after the other: on a CPU, where each stays in its cache."""
+    return pixels.device.type == "cpu" and len(pixels) > 0 and pixels[0].nbytes >= _LARGE_BYTES
+
+
 def chosen(pixels: Tensor, mask: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Change the samples where `mask` (B,) is true, in one call: (B, H, W, C) -> the same; the others stay."""
     places = mask.nonzero().squeeze(1)
@@ -75,7 +82,15 @@ def chosen(pixels: Tensor, mask: Tensor, change: Callable[[Tensor], Tensor]) -> 
         return pixels
     if len(places) == len(pixels):
         return change(pixels)
-    return pixels.index_copy(0, places, change(pixels.index_select(0, places)))
+    changed = change(pixels.index_select(0, places))
+    return _words(pixels).index_copy(0, places, _words(changed)).view(pixels.dtype).view(pixels.shape)
+
+
+def _words(pixels: Tensor) -> Tensor:
+    """View samples (B, ...) as (B, M) of 8 bytes where they can be: bytes are copied one by one, 3 times as slowly."""
+    rows = pixels.contiguous().flatten(1)
+    fits = rows.shape[1] * rows.element_size() % 8 == 0 and rows.storage_offset() * rows.element_size() % 8 == 0
+    return rows.view(torch.int64) if fits else rows
 
 
 def clamped(values: Tensor, limits: PixelRange) -> Tensor:

@@ -15,6 +15,7 @@ from netwright.data.augment.pixels import (
     clamped,
     contrast_of,
     from_planes,
+    is_large,
     per_sample,
     to_planes,
 )
@@ -32,8 +33,15 @@ def grayscale(pixels: Tensor, limits: PixelRange) -> Tensor:
     """Give all channels the same gray: (B, H, W, C) -> the same."""
     if pixels.shape[3] == 1:
         return pixels
-    gray = gray_of(to_planes(pixels, limits.black), not pixels.is_floating_point())
-    return from_planes(gray, limits.black, pixels.dtype).expand(pixels.shape).contiguous()
+    made = torch.empty_like(pixels, memory_format=torch.contiguous_format)
+    size = 1 if is_large(pixels) else len(pixels)
+    for some, result in zip(torch.split(pixels, size), torch.split(made, size), strict=True):
+        # bytes as they are: a float32 copy in planes costs as much again
+        planes = some.permute(0, 3, 1, 2) if some.dtype == torch.uint8 else to_planes(some, limits.black)
+        gray = gray_of(planes, not some.is_floating_point())[:, 0].add_(limits.black).to(some.dtype)
+        for channel in range(3):  # twice as fast on CPU as one copy to all
+            result[..., channel] = gray
+    return made
 
 
 def brighten(pixels: Tensor, factors: Tensor, limits: PixelRange) -> Tensor:
