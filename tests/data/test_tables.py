@@ -50,7 +50,7 @@ def test_columns_are_found_by_name_by_look_or_as_said(root: Path, lines: list[st
     assert found.class_names == ("cat", "dog")
     assert list(found.sample_names) == FILES
     assert [found.class_names[target] for target in found.targets] == LABELS
-    assert found.images.paths == tuple(root / name for name in FILES)
+    assert list(found.images.paths) == [root / name for name in FILES]
     assert found.notices[0].startswith("paths from column ")
 
 

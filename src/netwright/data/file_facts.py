@@ -10,7 +10,6 @@ clock set back to the very nanosecond. `netwright cache --clear` forgets everyth
 import hashlib
 import os
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -19,8 +18,10 @@ import msgspec
 
 from netwright.data.decode import Header, quiet_pillow, read_header
 from netwright.data.decoding import decoder
+from netwright.data.facts import UNREAD, Columns, Fact, Facts
 from netwright.data.file_bytes import Stat, read_file, stat_of
 from netwright.data.labelled import FileImages
+from netwright.data.texts import Paths
 from netwright.errors import DataError, MachineError
 from netwright.files.atomic import write_atomic
 from netwright.files.block_limit import INDEX, block_folder
@@ -28,50 +29,61 @@ from netwright.files.block_limit import INDEX, block_folder
 _COARSE_NS = 2 * 10**9
 _THREADS = 8
 _NO_STAT = Stat(0, 0, 0, 0, 0)
-UNREAD = b"\0" * 32
-_known: "WeakKeyDictionary[FileImages, list[Fact]]" = WeakKeyDictionary()
-
-
-class Fact(msgspec.Struct, frozen=True, array_like=True):
-    """`digest` is the SHA-256 of the bytes, zeros if the file can't be read; a text as `header` says what is wrong.
-
-    `stat` is how the file was then."""
-
-    stat: Stat
-    digest: bytes
-    header: Header | str
+_BLOCK = 4096
+_known: "WeakKeyDictionary[FileImages, Facts]" = WeakKeyDictionary()
 
 
 class _Index(msgspec.Struct):
-    """All facts of one folder; `read_by` is the decoder whose headers these are, paths are bytes below the folder."""
+    """All facts of one folder; `read_by` is the decoder whose headers these are, names are bytes below the folder."""
 
     read_by: str
-    facts: dict[bytes, Fact]
+    names: list[bytes]
+    columns: Columns
 
 
-def file_facts(images: FileImages) -> list[Fact]:
+def file_facts(images: FileImages) -> Facts:
     """Return what is known of each file, in order. Raises DataError for a file that the system fails to read."""
     if images not in _known:
         _known[images] = _look(images.paths)
     return _known[images]
 
 
-def _look(paths: Sequence[Path]) -> list[Fact]:
-    if not paths:
-        return []
-    names = [os.fsencode(os.path.abspath(path)) for path in paths]
-    root = os.path.commonpath(names) if len(names) > 1 else os.path.dirname(names[0])
-    names = [name[len(root) :] for name in names]
+def _look(paths: Paths) -> Facts:
+    if not len(paths):
+        return Facts()
+    root, names = _below(paths)
     place = block_folder() / f"{hashlib.sha256(root).hexdigest()[:24]}{INDEX}"
-    known = _load(place)
+    known, known_facts = _load(place)
     settled = time.time_ns() - _COARSE_NS
+    found, new = Facts(), []
+
+    def look(row: int) -> tuple[Fact, bool]:
+        kept = known_facts[known[names[row]]] if names[row] in known else None
+        fact = _fact(paths[row], kept)
+        return fact, fact is not kept and fact.digest != UNREAD and max(fact.stat[1:3]) < settled
+
     with ThreadPoolExecutor(_THREADS) as pool, quiet_pillow():
-        found = list(pool.map(lambda pair: _fact(pair[0], known.get(pair[1])), zip(paths, names, strict=True)))
-    new = {name: fact for name, fact in zip(names, found, strict=True) if known.get(name) is not fact}
-    kept = {name: fact for name, fact in new.items() if fact.digest != UNREAD and max(fact.stat[1:3]) < settled}
-    if kept:
-        _save(place, known | kept)
+        # in blocks: what waits in a pool takes more memory than what is found
+        for start in range(0, len(names), _BLOCK):
+            rows = range(start, min(start + _BLOCK, len(names)))
+            for row, (fact, is_new) in zip(rows, pool.map(look, rows), strict=True):
+                found.add(fact)
+                new += [row] if is_new else []
+    for row in new:
+        if names[row] not in known:
+            known[names[row]] = len(known_facts)
+            known_facts.add(found[row])
+        known_facts.put(known[names[row]], found[row])
+    if new:
+        _save(place, known, known_facts)
     return found
+
+
+def _below(paths: Paths) -> tuple[bytes, list[bytes]]:
+    """Return the lowest folder that holds all files, and their names from there on."""
+    names = [os.fsencode(os.path.abspath(path)) for path in paths]
+    root = os.path.commonpath({os.path.dirname(name) for name in names})
+    return root, [name[len(root) :] for name in names]
 
 
 def _fact(path: Path, known: Fact | None) -> Fact:
@@ -106,18 +118,21 @@ def check_unchanged(path: Path, fact: Fact) -> None:
         raise DataError(f"{path}: was changed or removed while the data were read; start again")
 
 
-def _load(place: Path) -> dict[bytes, Fact]:
+def _load(place: Path) -> tuple[dict[bytes, int], Facts]:
+    """Return the place of each name among the facts that are kept."""
     try:
         index = msgspec.msgpack.decode(place.read_bytes(), type=_Index)
-    except (OSError, msgspec.MsgspecError):
-        return {}
-    return index.facts if index.read_by == decoder() else {}
+        if index.read_by == decoder():
+            return {name: row for row, name in enumerate(index.names)}, Facts(index.columns)
+    except (OSError, msgspec.MsgspecError, ValueError):
+        pass
+    return {}, Facts()
 
 
-def _save(place: Path, facts: dict[bytes, Fact]) -> None:
+def _save(place: Path, names: dict[bytes, int], facts: Facts) -> None:
     """Keep an index; of two processes that do at once the last wins, and the other's files are read once more."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, msgspec.msgpack.encode(_Index(decoder(), facts)))
+        write_atomic(place, msgspec.msgpack.encode(_Index(decoder(), list(names), facts.columns())))
     except (OSError, MachineError):
         pass  # the next run reads the files again

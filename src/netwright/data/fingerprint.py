@@ -43,7 +43,7 @@ def _digests(images: ImageSource) -> Digests:
     if isinstance(images, ArrayImages):
         return _array_digests(images.pixels)
     if isinstance(images, FileImages):
-        return _stack([fact.digest for fact in file_facts(images)])
+        return file_facts(images).digests()
     assert isinstance(images, ItemImages)
     if images.kind == "fixed":
         with ThreadPoolExecutor(8 if images.parallel else 1) as pool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from netwright.data.labelled import FileImages, LabelledData, Rows
 from netwright.data.listing import list_folder
+from netwright.data.texts import Paths, Texts
 
 
 def open_folder(root: Path, value_range: tuple[float, float] | None, *, training: bool = True) -> LabelledData:
@@ -23,12 +24,13 @@ def open_folder(root: Path, value_range: tuple[float, float] | None, *, training
             targets += [target] * len(classes[folder])
         if len(names) > start:
             given[split] = np.arange(start, len(names), dtype=np.int64)
+    known = Texts(names)
     return LabelledData(
         name=root.resolve().name,
         class_names=tuple(unicodedata.normalize("NFC", folder) for folder in folders),
-        images=FileImages(tuple(root / name for name in names), value_range),
+        images=FileImages(Paths(root, known), value_range),
         targets=np.asarray(targets, dtype=np.int64),
-        sample_names=tuple(names),
+        sample_names=known,
         given=given,
         notices=tuple(listing.notices),
     )

@@ -14,6 +14,7 @@ from netwright.config.rows import RowKind
 from netwright.config.tasks import TaskName
 from netwright.data.file_bytes import read_file
 from netwright.data.masks.coding import Coding
+from netwright.data.texts import Paths
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -48,14 +49,14 @@ class ArrayImages:
 class FileImages:
     """Images in files; `value_range` is the window of deep gray files (16-bit, float), null for the usual meaning."""
 
-    paths: tuple[Path, ...]
+    paths: Paths
     value_range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def take(self, rows: Rows) -> "FileImages":
-        return FileImages(tuple(self.paths[row] for row in rows), self.value_range)
+        return FileImages(self.paths.take(rows), self.value_range)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from netwright.data.item_targets import item_targets
 from netwright.data.labelled import SPLITS, Array, FileImages, ItemImages, LabelledData, Rows
 from netwright.data.listing import IMAGE_SUFFIXES
 from netwright.data.npz import open_npz
+from netwright.data.texts import Paths, Texts
 from netwright.errors import DataError, MachineError
 from netwright.files.folders import cache_folder
 
@@ -180,7 +181,8 @@ def _from_torchvision(name: str, datasets: dict[str, Any]) -> LabelledData:
     paths = [_paths(part) for part in parts]
     if any(len(found) != len(part) for found, part in zip(paths, parts, strict=True)):
         return labelled
-    return replace(labelled, images=FileImages(tuple(path for found in paths for path in found)))
+    files = Texts(str(path) for found in paths for path in found)
+    return replace(labelled, images=FileImages(Paths(Path(), files)))
 
 
 def _paths(dataset: Any) -> list[Path]:

@@ -15,6 +15,7 @@ from netwright.data.groups import number_groups
 from netwright.data.labelled import SPLITS, FileImages, LabelledData, Rows
 from netwright.data.listing import SPLIT_FOLDERS
 from netwright.data.tables import Table, read_table
+from netwright.data.texts import Paths, Texts
 from netwright.errors import DataError, did_you_mean, listed
 
 
@@ -34,7 +35,8 @@ def open_table(
     if not any((root / name).exists() for name in names):
         raise DataError(_nowhere(names, root, path))
     labels = [unicodedata.normalize("NFC", table.columns[columns.label][row]) for row in kept]
-    images = FileImages(tuple(root / name for name in names), value_range)
+    known = Texts(names)
+    images = FileImages(Paths(root, known), value_range)
     task: TaskName = "classification"
     class_names: tuple[str, ...] = ()
     if data.task == "regression" or (data.task == "auto" and are_measured(labels)):
@@ -48,7 +50,7 @@ def open_table(
         class_names=class_names,
         images=images,
         targets=targets,
-        sample_names=tuple(names),
+        sample_names=known,
         given=_given(table, columns, kept, path.name),
         notices=(said, *notices),
         groups=_groups(table, data.group_by, kept, path.name),

@@ -32,13 +32,12 @@ def same_pixels(images: ImageSource, first: Rows, second: Rows) -> Array:
     """Say of pairs of rows (P,) whether the files decode to the same pixels; of arrays the digests have said it."""
     if not isinstance(images, FileImages):
         return np.zeros(len(first), bool)
-    known: dict[Path, bytes] = {}
+    known: dict[int, bytes] = {}
     with quiet_pillow():
         for row in np.unique(np.concatenate([first, second])):
-            path = images.paths[row]
-            known[path] = _pixels_digest(path, images.value_range)
+            known[int(row)] = _pixels_digest(images.paths[row], images.value_range)
     pairs = zip(first, second, strict=True)
-    digests = ((known[images.paths[one]], known[images.paths[other]]) for one, other in pairs)
+    digests = ((known[int(one)], known[int(other)]) for one, other in pairs)
     return np.array([one == other and one != b"" for one, other in digests], bool)
 
 

@@ -1,8 +1,9 @@
 """Gray thumbnails of the whole pictures, at most 32 × 32: what twins are looked for in."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,24 @@ def gray_thumbnails(images: ImageSource, rows: Rows) -> Array:
         return _of_arrays(images, rows)
     parallel = isinstance(images, FileImages) or (isinstance(images, ItemImages) and images.parallel)
     with quiet_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1) if parallel else 1) as pool:
-        small = list(pool.map(_reader(images), rows.tolist()))
-    shapes = {part.shape for part in small if part.size}
-    shape = shapes.pop() if len(shapes) == 1 else (SIZE, SIZE)
-    made = np.zeros((len(rows), *shape), np.uint8)
+        read = _reader(images)
+        # in blocks: what waits in a pool takes more memory than a thumbnail
+        blocks = (pool.map(read, rows[start : start + _BLOCK].tolist()) for start in range(0, len(rows), _BLOCK))
+        return _together(chain.from_iterable(blocks), len(rows))
+
+
+def _together(small: Iterable[Array], count: int) -> Array:
+    """Return thumbnails as one array: of their own size as long as all have one, else 32 × 32."""
+    made: Array | None = None
     for place, part in enumerate(small):
-        if part.size:
-            made[place] = part if part.shape == shape else _resized(Image.fromarray(part))
-    return made
+        if not part.size:
+            continue
+        if made is None:
+            made = np.zeros((count, *part.shape), np.uint8)
+        elif part.shape != made.shape[1:] != (SIZE, SIZE):
+            made = np.stack([_resized(Image.fromarray(each)) for each in made])
+        made[place] = part if part.shape == made.shape[1:] else _resized(Image.fromarray(part))
+    return np.zeros((count, SIZE, SIZE), np.uint8) if made is None else made
 
 
 def _reader(images: ImageSource) -> Callable[[int], Array]:

@@ -12,6 +12,7 @@ from netwright.data.masks.coding import Coding, found_coding, said_coding
 from netwright.data.masks.pair_tables import pairs_of_table
 from netwright.data.masks.pairs import Pairs, find_pairs
 from netwright.data.masks.values import Look, look_at
+from netwright.data.texts import Paths, Texts
 from netwright.errors import DataError, listed
 
 _MOST_LISTED = 200
@@ -27,7 +28,7 @@ def open_masked(data: Data, value_range: tuple[float, float] | None, *, training
         pairs = pairs_of_table(source, data)
     else:
         pairs = find_pairs(source, as_path(data.masks))
-    images = FileImages(tuple(pairs.images), value_range)
+    images = FileImages(Paths(Path(), Texts(map(str, pairs.images))), value_range)
     coding, notices = _checked(source, data, pairs, images)
     if training and "all" not in pairs.given and "train" not in pairs.given:
         raise DataError(f"{source} has {listed(pairs.given)} and nothing to train on; add train images")
@@ -80,7 +81,7 @@ def _checked(source: Path, data: Data, pairs: Pairs, images: FileImages) -> tupl
 def _other_sizes(pairs: Pairs, images: FileImages, looks: list[Look | str]) -> list[str]:
     """Say which masks have another size than their images; decoding tells of images that can't be read."""
     wrong = []
-    facts = file_facts(images) if len(images) else []
+    facts = file_facts(images)
     for path, fact, look in zip(pairs.masks, facts, looks, strict=True):
         if isinstance(look, str) or isinstance(fact.header, str):
             continue
