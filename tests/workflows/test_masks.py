@@ -169,6 +169,7 @@ def test_what_is_not_there_for_masks_says_so(run: Any, data: Path, tmp_path: Pat
         ("eject", run.path, "--out", tmp_path / "x.py"),
         ("predict", run.path, image, "--out", tmp_path / "x.csv"),
         ("predict", run.path, image, "--plot", tmp_path / "x.png"),
+        ("predict", run.path, image, "--engine", "onnx"),
     ):
         cli(*arguments, exit_code=2)
         assert "masks" in cli.error

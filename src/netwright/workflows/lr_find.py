@@ -9,7 +9,8 @@ from netwright.errors import RecipeError, WorkFailed
 from netwright.runtime.machine import applied, choose_machine
 from netwright.training.lr_range import FEWEST_STEPS, RangeTest, run_range_test, suggest
 from netwright.workflows.api import plan_training
-from netwright.workflows.build import build_plan, build_state, build_task, check_own, open_prepared, resolve
+from netwright.workflows.build import build_plan, build_state, build_task, open_prepared, resolve
+from netwright.workflows.checks import check_own
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.pretrained import open_pretrained, with_pretrained

@@ -59,6 +59,8 @@ def predict_files(
                 raise InputError(
                     "--plot draws probabilities, and masks have one for each pixel; use --out-masks FOLDER"
                 )
+            if engine not in ("auto", "torch"):
+                raise InputError(f"masks are computed by torch, and --engine is {engine}; leave it out")
             return {"predictions": list(predict_masks(predictor, files, out_masks)), "calibrated": False}
         answers = _answers(EngineChoice(predictor, engine, tell), files, files, batch_size)
         if plot is not None:

@@ -27,13 +27,11 @@ from netwright.workflows.build import (
     build_plan,
     build_state,
     build_task,
-    check_monitor,
-    check_own,
-    check_resolutions,
     open_prepared,
     resolve,
     train_targets,
 )
+from netwright.workflows.checks import check_monitor, check_own, check_resolutions
 from netwright.workflows.console import Console
 from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
 from netwright.workflows.interrupt import StopSwitch, stop_switch
