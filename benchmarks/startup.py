@@ -19,10 +19,11 @@ HELP = [sys.executable, "-m", "netwright", "--help"]
 FIRST_STEP = """
 import os, sys
 from netwright.cli.main import run
+from netwright.runtime.allocator import keep_large_blocks
 from netwright.workflows import train
 plain = train.run_training
 def until_first_step(*arguments, **named):
-    train.keep_large_blocks()
+    keep_large_blocks()
     from netwright.workflows.sitting import Watcher
     Watcher.step = lambda *arguments: os._exit(0)
     return plain(*arguments, **named)

@@ -120,6 +120,7 @@ def _mlp(batch_size: int, classic: float) -> Work:
             Comparison(LOADED, "ours-exact", 4.5),
             *(Comparison((name,), "ours-exact", goal) for name, goal in arrays.items()),
             *(Comparison((name,), "ours-exact") for name in TUNED),
+            *(Comparison((name,), "ours") for name in arrays),
         ),
     )
 
