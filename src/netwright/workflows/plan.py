@@ -13,7 +13,7 @@ from netwright.config.recipe import Recipe, build_recipe
 from netwright.config.rows import with_row_defaults
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
-from netwright.data.masks.pairs import holds_pairs
+from netwright.data.masks.pair_folders import holds_pairs
 from netwright.runs.folder import recipe_text as recipe_text
 from netwright.workflows.weights_source import settled_weights, with_network_of_run
 

@@ -1,6 +1,5 @@
 """Which mask is whose: folders with equal names, folders of splits, or a table of pairs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import numpy as np
 
 from netwright.data.image_paths import image_files
 from netwright.data.labelled import Rows
-from netwright.data.listing import SPLIT_FOLDERS
+from netwright.data.masks.pair_folders import IMAGES, MASKS, both_in, splits_in
 from netwright.errors import DataError, listed
-
-IMAGES, MASKS = "images", "masks"  # what the two folders are called where nobody names them
 
 
 @dataclass
@@ -55,7 +52,7 @@ def find_pairs(source: Path, masks: Path) -> Pairs:
     Folders train/, val/ and test/ in both are the splits. Raises DataError when there is nothing to pair."""
     pairs = Pairs()
     if source == masks:
-        inner = _both_in(source)
+        inner = both_in(source)
         if not inner:
             raise DataError(
                 f"{source} holds no {IMAGES}/ and {MASKS}/, nor splits that do; expected both, or the masks' own folder"
@@ -66,9 +63,9 @@ def find_pairs(source: Path, masks: Path) -> Pairs:
     for folder in (source, masks):
         if not folder.is_dir():
             raise DataError(f"{folder} is no folder; expected a folder of images and a folder of their masks")
-    splits = _splits(source)
+    splits = splits_in(source)
     if splits:
-        of_masks = _splits(masks)
+        of_masks = splits_in(masks)
         missing = sorted(set(splits) - set(of_masks))
         if missing:
             raise DataError(f"{source} has {listed(splits)} and {masks} has no {listed(missing)}; make them equal")
@@ -77,42 +74,6 @@ def find_pairs(source: Path, masks: Path) -> Pairs:
         return pairs
     pairs.add(source, masks, "all", source)
     return pairs
-
-
-def holds_pairs(folder: Path) -> bool:
-    """Say whether a folder holds images/ and masks/, or splits that do."""
-    return bool(_both_in(folder))
-
-
-def _both_in(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Return split -> (images, masks): folder/images and folder/masks, or both in each of its splits."""
-    if _has_both(folder):
-        images, masks = folder / IMAGES, folder / MASKS
-        splits, of_masks = _splits(images), _splits(masks)
-        if splits and splits.keys() <= of_masks.keys():
-            return {split: (splits[split], of_masks[split]) for split in splits}
-        return {"all": (images, masks)}
-    splits = _splits(folder)
-    if "train" in splits and all(_has_both(path) for path in splits.values()):
-        return {split: (path / IMAGES, path / MASKS) for split, path in splits.items()}
-    return {}
-
-
-def _has_both(folder: Path) -> bool:
-    return (folder / IMAGES).is_dir() and (folder / MASKS).is_dir()
-
-
-def _splits(folder: Path) -> dict[str, Path]:
-    """Return split -> folder where a folder is divided into train/ and others; nothing where it is not."""
-    found = {SPLIT_FOLDERS[path.name.lower()]: path for path in _folders(folder) if path.name.lower() in SPLIT_FOLDERS}
-    return {name: found[name] for name in ("train", "val", "test") if name in found} if "train" in found else {}
-
-
-def _folders(folder: Path) -> Sequence[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir())
-    except OSError as error:
-        raise DataError(f"{folder} can't be read ({error.strerror}); check its permissions") from None
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
