@@ -68,7 +68,7 @@ def test_it_judges_other_numbers_and_draws_and_reports(trained: Any, squares: Pa
     other = trained.evaluate(data=few)
     assert other["metrics"]["num_samples"] == 30
     assert other["metrics"]["r2"] > 0.5
-    assert (trained.folder.plots / "predicted-val.png").exists()
+    assert (trained.folder.plots / "predicted-test.png").exists()
     page = trained.report().read_text(encoding="utf-8")
     assert "mean absolute error" in page
     assert "The largest errors" in page
