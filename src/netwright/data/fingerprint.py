@@ -44,6 +44,8 @@ def _digests(images: ImageSource) -> Digests:
         return _array_digests(images.pixels)
     if isinstance(images, FileImages):
         return file_facts(images).digests()
+    if isinstance(images, RowImages):
+        return _row_digests(images)
     assert isinstance(images, ItemImages)
     if images.kind == "fixed":
         with ThreadPoolExecutor(8 if images.parallel else 1) as pool:
