@@ -84,6 +84,15 @@ def test_focal_without_gamma_is_cross_entropy_of_several_classes() -> None:
     )
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_of_an_answer_that_is_sure_and_right_has_a_finite_gradient(gamma: float) -> None:
+    outputs = torch.tensor([40.0, 0.0, 0.0]).view(1, 3, 1, 1).requires_grad_()
+    loss, _ = loss_of(Focal(gamma=gamma), outputs, torch.zeros(1, 1, 1, dtype=torch.uint8))
+    loss.backward()
+    assert outputs.grad is not None
+    assert outputs.grad.abs().max() < 1e-6
+
+
 def test_dice_of_sure_answers_is_scikit_learns_f1() -> None:
     outputs, targets = some()
     answers = outputs.argmax(dim=1)

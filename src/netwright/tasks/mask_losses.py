@@ -24,6 +24,8 @@ from netwright.errors import RecipeError
 from netwright.tasks.classification import class_weights
 from netwright.tasks.task import BatchLoss, TrainTargets
 
+_LEAST_DOUBT = 1e-12
+
 
 def build_mask_loss(
     criterion: Criterion,
@@ -90,7 +92,8 @@ def focal(outputs: Tensor, targets: Tensor, gamma: float, weights: Tensor | None
     valid = targets != IGNORED
     targets = targets.long().masked_fill(~valid, 0)
     scores = log_probabilities(outputs).gather(1, targets.unsqueeze(1))[:, 0]
-    losses = -((1 - scores.exp()) ** gamma) * scores
+    doubt = (1 - scores.exp()).clamp(min=_LEAST_DOUBT)  # the slope of 0^gamma is infinite for gamma < 1
+    losses = -(doubt**gamma) * scores
     if weights is not None:
         losses = losses * weights[targets]
     number = valid.sum()
