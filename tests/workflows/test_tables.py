@@ -193,6 +193,45 @@ def test_what_comes_next_is_the_target_of_a_later_row(tmp_path: Path) -> None:
         open_rows(frame, Data(target="close > open", ahead=1), Split())
 
 
+def test_todays_number_is_there_to_learn_tomorrows_from() -> None:
+    days = pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"date": days, "price": np.arange(30) ** 1.5})
+    rows = open_rows(frame, Data(target="price", ahead=1), Split(by_time="date"))
+    np.testing.assert_allclose(rows.images.values["price"], frame["price"][:-1])  # type: ignore[attr-defined]
+    np.testing.assert_allclose(rows.targets, frame["price"][1:])
+    assert "price" not in open_rows(frame, Data(target="price"), Split()).images.values  # type: ignore[attr-defined]
+
+
+def test_splits_by_time_are_of_rows_and_tear_no_groups_apart(table: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"split_by_time": "since", "out": tmp_path / "no", **QUICK}
+    with pytest.raises(RecipeError, match="both given"):
+        nw.train(table, target="left", group_by="plan", **settings)
+    with pytest.raises(RecipeError, match="for the rows of a table"):
+        nw.train("digits", **settings)
+
+
+def test_a_train_of_one_class_is_refused(tmp_path: Path) -> None:
+    frame = customers(100)
+    frame["left"] = ["no"] * 75 + ["no", "yes", "yes", "no", "yes"] * 5
+    with pytest.raises(DataError, match="are all 'no', so there is nothing to learn"):
+        nw.train(frame, target="left", split_by_time="since", out=tmp_path / "no", **QUICK)
+
+
+def test_a_frame_with_two_columns_of_one_name_is_refused(table: Path) -> None:
+    frame = pd.read_csv(table)
+    twice = pd.concat([frame, frame[["age"]]], axis=1)
+    for each in (twice, frame.rename(columns={"age": 1, "plan": "1"})):
+        with pytest.raises(DataError, match="two columns called"):
+            open_rows(each, Data(target="left"), Split())
+
+
+@pytest.mark.parametrize("text", ["a,größe\nx,1\ny,2\n", "a,b\nx,Köln\ny,Bonn\n"])
+def test_a_table_in_an_older_encoding_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        open_rows(tmp_path / "old.csv", Data(target="a"), Split())
+
+
 def test_other_engines_are_for_images(trained: Any, table: Path) -> None:
     with pytest.raises(InputError, match="rows of a table are computed by torch alone, and the engine is onnx"):
         nw.predict(trained.path, [str(table)], engine="onnx")

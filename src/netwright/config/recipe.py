@@ -100,6 +100,7 @@ def check_recipe(recipe: Recipe) -> None:
     check_network(recipe.data.task, recipe.model)
     if recipe.data.task == "segmentation" and recipe.transform.views != "none":
         raise RecipeError("`transform.views` averages what is said of an image and its mirror image; leave it out")
+    _check_time(recipe)
     check_order(recipe.augmentation)
     check_mixing(recipe)
     check_balance(recipe)
@@ -126,6 +127,22 @@ def check_recipe(recipe: Recipe) -> None:
                 f"`training.monitor` is {recipe.training.monitor!r} and `split.val` is 0: there is nothing to watch; "
                 "set `split.val`, or watch train_loss"
             )
+
+
+def _check_time(recipe: Recipe) -> None:
+    """Raise RecipeError for splits by time where there are no rows, or that would tear groups apart."""
+    if recipe.split.by_time is None:
+        return
+    if recipe.data.target is None:
+        raise RecipeError(
+            "`split.by_time` is for the rows of a table, which `data.target` asks for; name the column to learn: "
+            "--target COLUMN"
+        )
+    if recipe.data.group_by is not None:
+        raise RecipeError(
+            "`split.by_time` and `data.group_by` are both given: a group may go on over the time where the splits "
+            "part; leave one of them out"
+        )
 
 
 def with_task(recipe: Recipe, task: TaskName) -> Recipe:

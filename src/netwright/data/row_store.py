@@ -1,5 +1,6 @@
 """From the rows of a table to the store: what train says of the columns, and every row read so."""
 
+import numpy as np
 import torch
 
 from netwright.config.recipe import Recipe
@@ -13,7 +14,7 @@ from netwright.errors import DataError, RecipeError, listed
 def rows_transform(labelled: LabelledData, train: Rows, recipe: Recipe) -> EvalTransform:
     """Learn from the rows of train how rows are read.
 
-    Raises RecipeError for what is for images, DataError when no column differs between the rows of train."""
+    Raises RecipeError for what is for images, DataError when no column, or no class, differs between train's rows."""
     if recipe.augmentation:
         names = listed(part.name for part in recipe.augmentation)
         raise RecipeError(f"`augmentation` has {names}, which is for images, and these are rows; leave it out")
@@ -24,6 +25,12 @@ def rows_transform(labelled: LabelledData, train: Rows, recipe: Recipe) -> EvalT
         )
     images = labelled.images
     assert isinstance(images, RowImages)
+    known = np.unique(labelled.targets[train])
+    if labelled.class_names and len(known) < 2:
+        raise DataError(
+            f"the rows of train in {labelled.name} are all {labelled.class_names[known[0]]!r}, so there is nothing to "
+            "learn; split them otherwise, or give more rows"
+        )
     table = fit_rows(images.values, images.kinds, train, decorrelate=recipe.transform.normalize == "decorrelated")
     if not table.num_features:
         raise DataError(f"no column of {labelled.name} differs between the rows of train; there is nothing to learn")

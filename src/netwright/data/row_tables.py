@@ -29,7 +29,8 @@ def open_rows(source: Path | Any, data: Data, split: Split, *, training: bool = 
     order = None if times is None else np.argsort(times, kind="stable")
     targets = read_targets(table.columns, table.places, data, name, order, training=training)
     aside = {column for column in (data.group_by, _split_column(table, data)) if column is not None}
-    aside |= {targets.columns[0]} if len(targets.columns) == 1 else set()
+    if len(targets.columns) == 1 and not data.ahead:  # of a later row, the target's column is known today
+        aside.add(targets.columns[0])
     kinds, left_out = _kinds(table, asked, aside, name)
     values = {
         column: parse_strictly(kind, table.columns[column], table.places, column, name)[targets.kept]
@@ -70,12 +71,31 @@ def read_rows(source: Path | Any, columns: Mapping[str, RowKind]) -> tuple[dict[
 
 def _table(source: Path | Any) -> tuple[Table, str]:
     if isinstance(source, Path):
-        return read_table(source), source.name
+        table = read_table(source)
+        _check_letters(table, source)
+        return table, source.name
+    names = [str(column) for column in source.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"the DataFrame has two columns called {listed(twice)}; rename one of them")
     columns = {str(column): [as_text(value) for value in source[column].tolist()] for column in source.columns}
     num_rows = len(next(iter(columns.values()), []))
     if not num_rows:
         raise DataError("the DataFrame is empty; expected a row a sample")
     return Table(columns, [f"row {number}" for number in range(num_rows)]), "the DataFrame"
+
+
+def _check_letters(table: Table, path: Path) -> None:
+    """Raise DataError where a file is not UTF-8: its words and names would be those of no other file."""
+    for column, cells in table.columns.items():
+        try:
+            "\0".join((column, *cells)).encode()
+        except UnicodeEncodeError:
+            shown = column.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            raise DataError(
+                f"{path}: column {shown!r} has letters that are not UTF-8, as older spreadsheets write them; save the "
+                "table as CSV UTF-8"
+            ) from None
 
 
 def _split_column(table: Table, data: Data) -> str | None:
