@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 
 from netwright.data.labelled import Array, Rows
 from netwright.errors import DataError
+from netwright.files.block_file import write_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Pictures:
             raise DataError(
                 f"image {row}: decoded to {pixels.shape[1]} × {pixels.shape[0]} pixels, its header says {said}"
             )
-        place[...] = pixels
+        write_at(self.values, int(self.offsets[row]), pixels)
 
 
 def offsets_of(sizes: Rows, channels: int) -> tuple[Rows, int]:
