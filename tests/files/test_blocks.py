@@ -142,6 +142,20 @@ def test_of_two_builders_one_fills_and_the_other_waits() -> None:
     assert [path.suffix for path in block_folder().iterdir()] == [".block"]
 
 
+def test_who_waits_goes_on_when_the_builder_has_given_up() -> None:
+    """A builder whose disk refuses at the end removes its part and lives on, with the lock on what has no name now."""
+    with builder("first") as first:
+        assert line(first) == "filling"
+        with builder("second") as second:
+            assert "another process is at it" in line(second)
+            next(block_folder().glob("*.part")).unlink()
+            assert line(second) == "filling"
+            go_on(second)
+            assert line(second) == f"has second {SUM} True"
+            go_on(second)
+        first.kill()
+
+
 def test_a_builder_killed_leaves_what_the_next_takes_over() -> None:
     with builder("killed") as process:
         assert line(process) == "filling"

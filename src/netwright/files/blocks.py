@@ -212,7 +212,8 @@ def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
     """Return the part file of a block, locked for us alone; or None when the block is there by now.
 
     Of a builder that was killed the lock has fallen: its part is ours, and is emptied. One that is done keeps its block
-    locked, for readers too, as long as it lives: so waiting ends when the block is there."""
+    locked, for readers too, as long as it lives: so waiting ends when the block is there, or when the part is gone
+    because its disk refused."""
     part = path.with_suffix(PART)
     told = False
     while True:
@@ -221,7 +222,7 @@ def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
         if not ours and say is not None and not told:
             say(f"{title}: another process is at it; waiting for it")
             told = True
-        while not ours and not path.exists():
+        while not ours and not path.exists() and is_at(file, part):
             time.sleep(WAIT_SECONDS)
             ours = lock_open_file(file, shared=False, wait=False)
         there = path.exists()
