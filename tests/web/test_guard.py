@@ -47,7 +47,7 @@ def test_other_hosts_and_origins_are_refused(strict: tuple[httpx.Client, Service
     assert client.get("/model", headers={"host": "LOCALHOST:1"}).status_code == 200
     own = str(client.base_url).rstrip("/")
     assert client.get("/model", headers={"origin": own}).status_code == 200
-    for origin in ("http://evil.example", "null", f"{own}.evil.example"):
+    for origin in ("http://evil.example", "null", f"{own}.evil.example", "http://[::1"):  # the last is no URL
         answer = client.post("/predict", content=b"x", headers={**BYTES, "origin": origin})
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "foreign_origin"

@@ -60,7 +60,7 @@ class Guard:
         if self.access.hosts and _name(host) not in self.access.hosts:
             return 421, "unknown_host", "this server does not answer under that name; --allow-host adds one"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _host_of(origin) != host:
             return 403, "foreign_origin", "pages of other sites may not ask this server"
         if self.access.token is not None and path not in OPEN_PATHS and not _knows(self.access.token, headers):
             return 401, "token_needed", "send the header Authorization: Bearer with the server's token"
@@ -104,6 +104,14 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0].strip("[").lower()
     return host.partition(":")[0].lower()
+
+
+def _host_of(origin: str) -> str:
+    """Return the host and port of an Origin header; nothing for what is no URL."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _knows(token: str, headers: dict[str, str]) -> bool:
