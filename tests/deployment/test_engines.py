@@ -131,6 +131,38 @@ def test_an_engine_that_answers_otherwise_is_refused() -> None:
         check_alike(engine, Restless(), images, MACHINE)
 
 
+class Doubled(nn.Module):
+    """A network that ONNX holds and ONNX Runtime has no code for: a convolution of 64-bit numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 7, 3).double()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images.double()).mean((2, 3)).float()
+
+
+def test_what_an_engine_can_not_compute_is_told_or_left_out(trained: nw.Run) -> None:
+    predictor = load_predictor(trained.path / "bundle", MACHINE)
+    predictor.network, images, said = Doubled().eval(), torch.rand(2, 3, 8, 8), list[str]()
+    with pytest.raises(WorkFailed, match=r"onnx can't compute Doubled \(.*\); use --engine torch"):
+        EngineChoice(predictor, "onnx").begin(images)
+    choice = EngineChoice(predictor, tell=said.append)
+    choice.try_all(images)
+    assert any("onnx is left out" in text for text in said)
+    assert "torch" in choice.images_per_second
+
+
+def test_torch_is_never_refused(trained: nw.Run) -> None:
+    """Where fused layers answer otherwise, the network itself computes."""
+    predictor = load_predictor(trained.path / "bundle", MACHINE)
+    predictor.network, said = Restless().eval(), list[str]()
+    choice = EngineChoice(predictor, "torch", tell=said.append)
+    choice.begin(torch.rand(2, 3, 8, 8))
+    assert choice.name == "torch"
+    assert any("its layers are not fused" in text for text in said)
+
+
 def table_of(answers: list[dict[str, Any]]) -> Tensor:
     return torch.tensor([[answer["probabilities"][str(digit)] for digit in range(10)] for answer in answers])
 
@@ -192,7 +224,7 @@ def test_the_command_line_says_what_computed(
 ) -> None:
     for place in range(6):
         Image.fromarray(digits[place]).save(tmp_path / f"{place}.png")
-    out = tmp_path / "answers.jsonl"
+    out = tmp_path / "new" / "answers.jsonl"  # whose folder is made
     arguments = ["predict", str(trained.path), str(tmp_path), "--out", str(out), "--engine", "onnx"]
     assert netwright([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["engine"] == {"name": "onnx", "asked": "onnx"}

@@ -14,7 +14,7 @@ from torch import Tensor
 from netwright.config.engines import EngineName
 from netwright.deployment.engines import Engine, build_engine, check_alike, onnx_content, torch_forward
 from netwright.deployment.predictor import Predictor
-from netwright.errors import MachineError, NetwrightError
+from netwright.errors import MachineError, NetwrightError, WorkFailed
 
 TRY_AFTER_SECONDS = 10.0
 TRIED: tuple[EngineName, ...] = ("torch", "onnx", "openvino")
@@ -45,10 +45,14 @@ class EngineChoice:
         """Build the engine that was asked for, at the first images (B, C, H, W); nothing for auto.
 
         Raises MachineError where its package is missing, InputError where it can't hold the network, WorkFailed where
-        it answers otherwise."""
+        it can't compute it or answers otherwise; torch is never refused, only left unfused."""
         if self._is_settled or self.asked == "auto":
             return
-        self._take(self._proven(self.asked, images))
+        self._is_settled = True
+        if self.asked != "torch":
+            self._take(self._proven(self.asked, images))
+        elif (engine := self._tried("torch", images)) is not None:
+            self._take(engine)
 
     def took(self, seconds: float, images: Tensor) -> bool:
         """Note what a batch took; when the time has come, try the engines; say whether another one took over."""
@@ -87,7 +91,8 @@ class EngineChoice:
         except MachineError:  # its package is not there, or it has no such precision
             return None
         except NetwrightError as error:
-            self.tell(f"the engine {name} is left out: {error}")
+            left_out = "torch computes, but its layers are not fused" if name == "torch" else f"{name} is left out"
+            self.tell(f"{left_out}: {error}")
             return None
 
     def _proven(self, name: EngineName, images: Tensor) -> Engine:
@@ -99,8 +104,16 @@ class EngineChoice:
             self._onnx = self._onnx or onnx_content(network, images)  # the better part of the time
             return self._onnx
 
-        engine = build_engine(name, network, machine, as_onnx)
-        check_alike(engine, network, images[:_NUM_COMPARED], machine)
+        try:
+            engine = build_engine(name, network, machine, as_onnx)
+            check_alike(engine, network, images[:_NUM_COMPARED], machine)
+        except (NetwrightError, MemoryError):
+            raise
+        except Exception as error:  # the engines' own errors have no common kind
+            first = str(error).strip().split("\n")[0]
+            raise WorkFailed(
+                f"{name} can't compute {type(network).__name__} ({type(error).__name__}: {first}); use --engine torch"
+            ) from error
         return engine
 
     def _take(self, engine: Engine) -> None:

@@ -95,9 +95,10 @@ def check_alike(engine: Engine, network: nn.Module, images: Tensor, machine: Mac
     difference = float(np.nan_to_num(apart, nan=np.inf).max())
     tolerance = TOLERANCES[machine.precision]
     if not difference <= tolerance * largest:
+        advice = "" if engine.name == "torch" else "; use --engine torch"
         raise WorkFailed(
             f"the engine {engine.name} does not answer as the network: its outputs are up to {difference:.3g} apart, "
-            f"where {tolerance * largest:.3g} is allowed ({tolerance:g} of the largest); use --engine torch"
+            f"where {tolerance * largest:.3g} is allowed ({tolerance:g} of the largest){advice}"
         )
     return difference / largest if largest else 0.0
 

@@ -17,6 +17,7 @@ from netwright.deployment.journal import Journal
 from netwright.deployment.predictor import Predictor
 from netwright.deployment.stream import Source, predict_stream
 from netwright.errors import DataError, InputError, Interrupted
+from netwright.files.atomic import explained
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
@@ -56,6 +57,8 @@ def predict_into(
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
     with opened(run, Own(), engine, precision) as predictor, stop_switch() as switch:
         refuse_masks(predictor, "--out, one file of answers,")
+        with explained(out, 0):
+            out.parent.mkdir(parents=True, exist_ok=True)
         if predictor.transform.kind == "rows":
             return _rows_into(predictor, paths, out, top)
         first = next(sources, None)
