@@ -17,7 +17,7 @@ from netwright.cli.main import run as run_command
 from netwright.config.models import Unet
 from netwright.deployment.mask_predictor import MaskPredictor
 from netwright.deployment.tiles import margin_for, reach_of, tiles_of
-from netwright.errors import InputError, RecipeError
+from netwright.errors import DataError, InputError, RecipeError
 from netwright.models import build_model
 from netwright.runs.outputs import load_outputs
 from netwright.workflows.console import Console
@@ -59,6 +59,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return nw.train(str(data), out=tmp_path_factory.mktemp("runs") / "discs", **SMALL)
+
+
+def test_a_lone_pair_is_called_a_sample(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is 1 sample: it can't be in train and in another split"):
+        nw.train(str(discs(tmp_path / "one", num=1)), out=tmp_path / "no", **SMALL)
 
 
 @dataclass

@@ -210,6 +210,12 @@ def test_splits_by_time_are_of_rows_and_tear_no_groups_apart(table: Path, tmp_pa
         nw.train("digits", **settings)
 
 
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+def test_networks_for_images_are_refused(model: str, table: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=f"{model}', which takes images"):
+        nw.train(table, target="left", model=model, out=tmp_path / "no", **QUICK)
+
+
 def test_a_train_of_one_class_is_refused(tmp_path: Path) -> None:
     frame = customers(100)
     frame["left"] = ["no"] * 75 + ["no", "yes", "yes", "no", "yes"] * 5
@@ -263,6 +269,12 @@ BAD = {
     ),
     "words for numbers": (
         "a,b\n" + "".join(f"{n},{'xy'[n % 2]}\n" for n in range(20)) + "many,x\n", "b", "'many' (line 22)",
+    ),
+    "words for targets": (
+        "a,b\n" + "".join(f"{n % 7},{n * 1.5}\n" for n in range(40)) + "3,many\n", "b", "'many' (line 42)",
+    ),
+    "a number that is too large": (
+        "a,b\n" + "".join(f"{n},{'xy'[n % 2]}\n" for n in range(20)) + "1e300,x\n", "b", "'1e300' (line 22)",
     ),
     "empty": ("", "b", "is empty"),
     "no rows": ("a,b\n", "b", "no rows"),

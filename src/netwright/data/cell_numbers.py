@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "missing"))
 MEASURED = 20  # different numbers, some with a fraction, from which on labels are measured and not classes
+_LARGEST = 3e38  # what a network computes with, float32, holds no more
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 
 
@@ -26,7 +27,7 @@ def as_number(cell: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    if "_" in text or not math.isfinite(number):
+    if "_" in text or not math.isfinite(number) or abs(number) > _LARGEST:
         return None
     return number / 100 if share else number
 

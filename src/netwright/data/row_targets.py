@@ -12,7 +12,7 @@ from netwright.config.tasks import TaskName
 from netwright.data.cell_numbers import as_number
 from netwright.data.columns import find_column
 from netwright.data.labelled import Array, Rows
-from netwright.data.row_kinds import is_missing
+from netwright.data.row_kinds import MOSTLY, is_missing
 from netwright.errors import DataError, did_you_mean, listed
 
 MOST_WHOLE_CLASSES = 20  # different whole numbers: more of them are amounts
@@ -110,11 +110,9 @@ def _typed(
     if len(different) < 2 and training:
         raise DataError(f"{name}: the target {data.target!r} is {cells[0]!r} in every row; there is nothing to learn")
     numbers = {cell: as_number(cell) for cell in different}
-    all_numbers = None not in numbers.values()
-    amounts = all_numbers and (
-        len(different) > MOST_WHOLE_CLASSES
-        or (len(different) > 2 and any(value % 1 for value in numbers.values() if value))
-    )
+    fractions = None not in numbers.values() and any(value % 1 for value in numbers.values() if value)
+    mostly = sum(numbers[cell] is not None for cell in cells) >= MOSTLY * len(cells)  # then words among them are named
+    amounts = mostly and len(different) > (2 if fractions else MOST_WHOLE_CLASSES)
     if data.task == "regression" or (data.task == "auto" and amounts):
         wrong = [f"{cell!r} ({place})" for cell, place in zip(cells, places, strict=True) if numbers[cell] is None]
         if wrong:

@@ -41,7 +41,8 @@ def split_rows(labelled: LabelledData, split: Split, tied: Rows | None = None) -
         rows = {**rows, **cut_by_time(labelled.times, whole, fractions)}
         _assert_disjoint(rows, labelled)
         return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
-    cut = cut_rows(labelled.strata, whole, fractions, split.seed, labelled.class_names, tied)
+    of_strata = labelled.class_names if labelled.task == "classification" else ()
+    cut = cut_rows(labelled.strata, whole, fractions, split.seed, of_strata, tied)
     rows = {**rows, **cut}
     _assert_disjoint(rows, labelled)
     return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}

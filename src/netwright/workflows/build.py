@@ -39,7 +39,7 @@ from netwright.training.fine_tuning import build_staged_optimizer, freeze_for_go
 from netwright.training.optimizer import choose_kernel
 from netwright.training.plan import Plan
 from netwright.training.state import Sums, TrainingState
-from netwright.workflows.checks import check_masks
+from netwright.workflows.checks import check_masks, check_takes_rows
 from netwright.workflows.own import Own
 
 WHITENING_IMAGES = 5000
@@ -189,6 +189,8 @@ def build_network(
         "num_outputs": task.num_outputs,
         "output": task.output,
     }
+    if prepared.transform.kind == "rows":
+        check_takes_rows(recipe.model)
     categories = categories_of(prepared.transform)
     if pretrained is not None:
         if categories:

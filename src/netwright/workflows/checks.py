@@ -3,11 +3,14 @@
 import torch
 from torch import nn
 
+from netwright.config.models import AlexNet, Cnn, Model, TorchvisionModel
 from netwright.config.recipe import Recipe
 from netwright.data.augment.resolution import resized
 from netwright.data.prepare import PreparedData
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.models.build import Sizes
+from netwright.models.registry import torchvision_names
+from netwright.models.segmentation_models import segmentation_names
 from netwright.models.shapes import output_of
 from netwright.runtime.machine import Machine
 from netwright.tasks.task import Task
@@ -81,4 +84,14 @@ def check_monitor(recipe: Recipe, plan: Plan) -> None:
     if monitor not in known and not (plan.val is None and monitor == "val_loss" and recipe.training.patience is None):
         raise RecipeError(
             f"`training.monitor` is {monitor!r}{did_you_mean(monitor, known)}; this run records: {listed(known)}"
+        )
+
+
+def check_takes_rows(model: Model) -> None:
+    """Raise RecipeError for a network that takes images, where there are rows of a table."""
+    of_torchvision = isinstance(model, TorchvisionModel) and model.name in (*torchvision_names(), *segmentation_names())
+    if of_torchvision or isinstance(model, (AlexNet, Cnn)):
+        raise RecipeError(
+            f"`model.name` is {model.name!r}, which takes images, and these are rows of a table; use tabular_mlp, "
+            "linear or mlp"
         )
