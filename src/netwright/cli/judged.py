@@ -18,19 +18,20 @@ class Words(NamedTuple):
 
 
 def errors(metrics: Metrics) -> str:
-    """{"r2": 0.81, "mae": 3.1, …} -> "R² 0.81 (0.78 to 0.84), MAE 3.1 (2.9 to 3.3), RMSE 4.2, n = 270"."""
+    """{"r2": 0.81, "mae": 3.1, …} -> "R² 0.81 (0.78 to 0.84), MAE 3.1 (2.9 to 3.3), RMSE 4.2 (…), n = 270"."""
     ends = metrics.get("intervals") or {}
     r2 = with_interval(number, metrics.get("r2"), metrics.get("r2_interval") or ends.get("r2"))
     mae = with_interval(number, metrics.get("mae"), metrics.get("mae_interval") or ends.get("mae"))
-    return f"R² {r2}, MAE {mae}, RMSE {number(metrics.get('rmse'))}, n = {metrics.get('num_samples')}"
+    rmse = with_interval(number, metrics.get("rmse"), metrics.get("rmse_interval") or ends.get("rmse"))
+    return f"R² {r2}, MAE {mae}, RMSE {rmse}, n = {metrics.get('num_samples')}"
 
 
 def masks(metrics: Metrics) -> str:
-    """{"mean_dice": 0.87, …} -> "mean Dice 0.87 (0.85 to 0.89), 91.8 % of pixels, mean IoU 0.78, n = 6"."""
+    """{"mean_dice": 0.87, …} -> "mean Dice 0.87 (0.85 to 0.89), 91.8 % of pixels, mean IoU 0.78 (…), n = 6"."""
     ends = metrics.get("intervals") or {}
     dice = with_interval(number, metrics.get("mean_dice"), ends.get("mean_dice"))
     pixels = with_interval(percent, metrics.get("accuracy"), ends.get("accuracy"))
-    iou = number(metrics.get("mean_iou"))
+    iou = with_interval(number, metrics.get("mean_iou"), ends.get("mean_iou"))
     return f"mean Dice {dice}, {pixels} of pixels, mean IoU {iou}, n = {metrics.get('num_samples')}"
 
 

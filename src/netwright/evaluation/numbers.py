@@ -39,6 +39,7 @@ def number_metrics(
         "mae": found["mae"][0],
         "mae_interval": found["mae"][1],
         "rmse": found["rmse"][0],
+        "rmse_interval": found["rmse"][1],
         "r2": found["r2"][0],
         "r2_interval": found["r2"][1],
         "num_samples": len(errors),

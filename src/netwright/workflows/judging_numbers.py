@@ -17,7 +17,7 @@ from netwright.runs.history import Record
 from netwright.tasks.task import Task, TrainTargets
 from netwright.workflows.judging_rows import beside_rows
 
-DECIDING = ("mae", "mae_interval", "rmse", "r2", "r2_interval", "loss", "num_samples")
+DECIDING = ("mae", "mae_interval", "rmse", "rmse_interval", "r2", "r2_interval", "loss", "num_samples")
 HEADLINE = "r2"
 
 
