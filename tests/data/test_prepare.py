@@ -262,6 +262,7 @@ def test_augmentation_gets_store_pixels_and_floats_with_black_as_zero() -> None:
         seen.append((pixels.dtype, float(pixels.min()), float(pixels.max()), epoch, len(rows)))
         return pixels
 
+    augment.window = None  # type: ignore[attr-defined]
     for data, given in (({}, (X, Y)), ({"value_range": [-1, 1]}, (X / 127.5 - 1, Y))):
         prepared = prepared_of(given, data=data)
         plain = Batches(prepared, "train", batch_size=60, device=CPU).batch(1, 0)

@@ -206,6 +206,10 @@ YAMLS = {
     "nested and closed": b"data: " + b"[" * 2_000 + b"]" * 2_000,
     "a huge number": b"training: {epochs: " + b"9" * 100_000 + b"}",
     "itself": b"data: &a {source: *a}",
+    "a word for a section": b"data: digits",
+    "a number for a network": b"model: 5",
+    "a list for a section": b"training: [1, 2]",
+    "a list for a section of rows": b"data: {source: rows.csv, target: y}\ntraining: [1, 2]",
 }
 
 

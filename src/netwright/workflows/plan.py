@@ -9,7 +9,7 @@ import msgspec
 from netwright.config.datasets import BUILT_IN
 from netwright.config.library import read_recipe_file, shipped_recipes
 from netwright.config.overrides import override
-from netwright.config.recipe import Recipe, build_recipe
+from netwright.config.recipe import PARTS, Recipe, build_recipe
 from netwright.config.rows import with_row_defaults
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
@@ -25,10 +25,21 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
     """Build the recipe for DATA (a recipe's name or file, a data set's name, a folder, an .npz, a table) and settings.
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
-    base = _for_masks(_base(data or DEFAULT), settings)
-    base = with_network_of_run(with_row_defaults(base, settings), settings)
+    base = _base(data or DEFAULT)
+    if _has_sections(base):  # else `build_recipe` says which one is none
+        base = _for_masks(base, settings)
+        base = with_network_of_run(with_row_defaults(base, settings), settings)
     recipe = build_recipe(override(base, settings))
     return recipe.replace(data=_settled(recipe.data), model=settled_weights(recipe.model))
+
+
+def _has_sections(base: Mapping[str, Any]) -> bool:
+    """Say whether what a recipe's file has under its names can be sections and parts at all."""
+    return all(
+        value is None or isinstance(value, Mapping) or (isinstance(value, str) and name in PARTS)
+        for name, value in base.items()
+        if name != "augmentation"
+    )
 
 
 def _settled(section: Data) -> Data:
