@@ -4,6 +4,7 @@ import ctypes
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+TOP_PAD_BYTES = 2**28  # address space that the heap takes ahead each time it grows
 
 
 def keep_large_blocks() -> None:
@@ -19,4 +20,4 @@ def keep_large_blocks() -> None:
         return
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, -1)
-    mallopt(_M_TOP_PAD, 256 << 20)
+    mallopt(_M_TOP_PAD, TOP_PAD_BYTES)

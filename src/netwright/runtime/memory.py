@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from netwright.runtime.allocator import TOP_PAD_BYTES
+
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _UNLIMITED = 2**60  # version 1 of the groups says so for no limit
 
@@ -53,7 +55,9 @@ def _reclaimable(group: Path) -> int:
 
 
 def _own_limit() -> list[int]:
-    """Return what is left of the address space where it is limited (ulimit -v)."""
+    """Return what is left of the address space where it is limited (ulimit -v).
+
+    Not all of it can be used: the heap grows by more than it needs, and gaps between blocks of other sizes stay."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -62,7 +66,7 @@ def _own_limit() -> list[int]:
     used = _read(PROC / "self" / "statm").split()
     if most == resource.RLIM_INFINITY or not used:
         return []
-    return [most - int(used[0]) * os.sysconf("SC_PAGE_SIZE")]
+    return [most - int(used[0]) * os.sysconf("SC_PAGE_SIZE") - 2 * TOP_PAD_BYTES]
 
 
 def _read(path: Path) -> str:
