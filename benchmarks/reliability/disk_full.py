@@ -72,7 +72,7 @@ class Disk:
 
 
 def _says_full(said: str) -> bool:
-    return "disk is full" in said or "No space left" in said
+    return any(words in said for words in ("disk is full", "disk is too full", "No space left"))
 
 
 def measure(points: int, seed: int, scratch: Path) -> dict[str, Any]:
