@@ -7,9 +7,8 @@ from torch.nn import functional
 
 from netwright.config.models import TorchvisionModel
 from netwright.errors import RecipeError
-from netwright.models.input_channels import adapt_input_channels
 from netwright.models.request import Request
-from netwright.models.torchvision_models import needs_logits
+from netwright.models.torchvision_models import construct, needs_logits
 
 RESERVED = ("num_classes", "weights", "weights_backbone", "aux_loss")
 
@@ -42,24 +41,11 @@ def build_segmentation(model: TorchvisionModel, request: Request) -> nn.Module:
     """Build a segmentation network by its name in torchvision, without weights.
 
     Raises RecipeError for arguments that its constructor does not take."""
-    import torchvision.models
-
     needs_logits(model.name, request)
     reserved = [name for name in model.arguments if name in RESERVED]
     if reserved:
         raise RecipeError(
             f"`model.arguments.{reserved[0]}` is worked out from the data and the recipe and can't be set; leave it out"
         )
-    try:
-        network: nn.Module = torchvision.models.get_model(
-            model.name, weights=None, weights_backbone=None, num_classes=request.num_outputs, **model.arguments
-        )
-    except Exception as error:  # a constructor may fail in any way on a value that it was not made for
-        if not model.arguments:
-            raise
-        raise RecipeError(
-            f"`model.arguments` is {model.arguments} and torchvision's {model.name} says: {error}; "
-            "give arguments that its constructor takes"
-        ) from error
-    adapt_input_channels(network, request.in_channels)
+    network = construct(model, request, {"weights_backbone": None})
     return SegmentationNetwork(network, takes_all=model.name.startswith("lraspp"))

@@ -4,6 +4,7 @@ Whether an architecture takes a size is found by trying: the network runs once o
 memory, no arithmetic; 0.02 to 0.5 s), so that a size that is too small ends in a sentence and not inside a layer.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -48,16 +49,17 @@ def build_torchvision(model: TorchvisionModel, request: Request) -> nn.Module:
             f"`model.arguments.{reserved[0]}` is worked out from the data and the recipe and can't be set; leave it out"
         )
     _check_multiple(model.name, request)
-    network = _construct(model, request)
+    network = construct(model, request, fixed_arguments(model.name, request.image_size))
     if not _takes(network, request.in_channels, request.image_size):
         raise _too_small(network, model, request)
     return network
 
 
-def _construct(model: TorchvisionModel, request: Request) -> nn.Module:
+def construct(model: TorchvisionModel, request: Request, fixed: Mapping[str, Any]) -> nn.Module:
+    """Call torchvision's constructor with the user's arguments over `fixed` ones; RecipeError when it refuses them."""
     import torchvision.models
 
-    arguments: dict[str, Any] = {**fixed_arguments(model.name, request.image_size), **model.arguments}
+    arguments: dict[str, Any] = {**fixed, **model.arguments}
     try:
         network: nn.Module = torchvision.models.get_model(
             model.name, weights=None, num_classes=request.num_outputs, **arguments

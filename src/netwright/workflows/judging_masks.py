@@ -10,12 +10,11 @@ from torch import Tensor
 from netwright.config.optimization import Criterion
 from netwright.data.prepare import PreparedData
 from netwright.errors import InputError
-from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.masks import image_scores, majority, mask_metrics
 from netwright.evaluation.outputs import Outputs
 from netwright.runs.folder import RunFolder
-from netwright.runs.history import Record
 from netwright.tasks.task import Task, TrainTargets
+from netwright.workflows.judging_classes import explain as explain  # right pixels are an accuracy too
 
 DECIDING = ("mean_dice", "accuracy", "accuracy_interval", "mean_iou", "intervals", "loss", "num_samples", "dice_of")
 HEADLINE = "mean_dice"
@@ -68,17 +67,6 @@ def without_run(
 def predicted(outputs: Outputs) -> npt.NDArray[Any]:
     """Return each image's mean Dice (N,), 0 for one without a pixel that has a class."""
     return np.nan_to_num(image_scores(outputs.answers.numpy()))
-
-
-def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str) -> dict[str, Any]:
-    """Say from the history whether the run over- or underfits; `metrics` are val's, or empty."""
-    return diagnose(
-        history,
-        num_val=metrics.get("num_samples", 0),
-        best_epoch=best_epoch,
-        majority=metrics["baselines"]["majority"]["accuracy"] if metrics else 0.0,
-        stopped_by=stopped_by,
-    )
 
 
 def optimism(metrics: dict[str, Any], networks: int) -> float | None:
