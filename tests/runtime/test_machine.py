@@ -27,6 +27,14 @@ def test_a_device_that_is_not_there_is_named():
         choose_machine(Runtime(device="cuda"))
 
 
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("64", 8), ("2,4", 2), ("", 8), ("many", 8), ("0", 8)])
+def test_the_usual_variable_limits_the_threads(monkeypatch, asked, threads):
+    monkeypatch.setattr("netwright.runtime.machine.available_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert choose_machine(Runtime(device="cpu")).threads == threads
+    assert choose_machine(Runtime(device="cpu", threads=5)).threads == 5
+
+
 def test_emulated_bf16_is_not_taken_for_hardware():
     square = torch.ones(512, 512)
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -45,6 +45,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     monkeypatch.setattr(sitting, "settle", partial(settle.settle, clock=made))
     monkeypatch.setattr(settle, "machine_is_busy", lambda threads, clock: made.busy)
     monkeypatch.setattr("netwright.runtime.machine.available_cores", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(remembered, "trials_file", lambda: tmp_path / "trials.json")
     return made
 
@@ -117,6 +118,18 @@ def test_what_a_busy_machine_showed_is_not_remembered(stage: Stage, tmp_path: Pa
     stage.busy = True
     assert chosen(train(tmp_path / "run")) == CHANGED
     assert not (tmp_path / "trials.json").exists()
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("auto", 1), (2, 2)])
+def test_on_a_busy_machine_a_run_too_short_for_a_trial_takes_one_thread(
+    stage: Stage, tmp_path: Path, asked: Any, threads: int
+) -> None:
+    """Two threads beside another process took 41 s where one took 5."""
+    stage.busy = True
+    run = train(tmp_path / "run", epochs=60, threads=asked)
+    assert chosen(run) == PLAIN | {"threads": threads}
+    assert told(run) == ({"machine_is_busy": True} if asked == "auto" else None)
+    assert ("1 thread: the machine is busy" in (run.path / "log.txt").read_text()) == (asked == "auto")
 
 
 def test_on_a_busy_machine_the_threads_are_tried_again(stage: Stage, tmp_path: Path) -> None:

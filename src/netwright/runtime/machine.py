@@ -59,7 +59,7 @@ def choose_machine(runtime: Runtime) -> Machine:
     layout = runtime.memory_format
     if layout == "auto":
         layout = "contiguous" if exact else "channels_last"
-    threads = runtime.threads if isinstance(runtime.threads, int) else available_cores()
+    threads = runtime.threads if isinstance(runtime.threads, int) else usual_threads()
     return Machine(device, precision, _MEMORY_FORMATS[layout], threads, exact)
 
 
@@ -118,6 +118,12 @@ def _choose_device(asked: str) -> torch.device:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_threads() -> int:
+    """Return how many threads compute unless someone says: one a core, no more than OMP_NUM_THREADS, as in torch."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(available_cores(), int(asked)) if asked.isdecimal() and int(asked) else available_cores()
 
 
 def hardware_bf16(device: torch.device) -> bool:

@@ -38,6 +38,7 @@ class Settled:
     expected_seconds: float | None
     trial: Trial | None = None
     remembered: bool = False
+    crowded: bool = False  # too few steps for a trial on a machine that computes for others: one thread
 
     @property
     def clear(self) -> bool:
@@ -48,6 +49,8 @@ class Settled:
     def to_mapping(self) -> dict[str, Any]:
         """Return what environment.json says of the trial; nothing when there was none."""
         if self.trial is None:
+            if self.crowded:
+                return {"trial": {"machine_is_busy": True}}
             return {"trial": {"remembered": True}} if self.remembered else {}
         heats = [heat.to_mapping() for heat in self.trial.heats]
         spent = {"seconds": round(self.trial.seconds, 4), "budget_seconds": round(self.trial.budget_seconds, 4)}
@@ -56,6 +59,8 @@ class Settled:
     def describe(self) -> str:
         """Return the summary's phrase: "contiguous (1.38 × channels_last); trial took 0.4 s"; nothing without one."""
         if self.trial is None:
+            if self.crowded:
+                return "1 thread: the machine is busy with something else"
             return "as an earlier run of this kind found best" if self.remembered else ""
         won = [heat for heat in self.trial.heats if heat.contest.verdict == "other"]
         names = [
@@ -103,7 +108,13 @@ def _try_out(
 ) -> Settled:
     expected = _expected(state, plan, clock)
     steps = plan.train.num_batches * plan.recipe.training.epochs
-    if expected is None or expected < LEAST_EXPECTED_SECONDS or MOST_OF_RUN * steps < LEAST_STEPS:
+    if expected is None or expected < LEAST_EXPECTED_SECONDS:
+        return Settled(plan, expected)
+    threads_are_open = any(name == "threads" for name, _ in settings)
+    if MOST_OF_RUN * steps < LEAST_STEPS:
+        if threads_are_open and machine_is_busy(plain.threads, clock):
+            plan = adopt(replace(plain, threads=1), state, plan)
+            return Settled(plan, _expected(state, plan, clock), crowded=True)
         return Settled(plan, expected)
     trial = hold_trial(state, plan, settings, plain, MOST_OF_RUN * expected, clock)
     return Settled(adopt(trial.choice, state, plan), expected / trial.gain, trial)
