@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.config.augmentations import Affine, Rotation
-from netwright.data.augment.pixels import PixelRange, between, from_planes, to_planes
+from netwright.data.augment.pixels import PixelRange, between, from_planes, in_turn, to_planes
 
 NUM_UNIFORMS = 5
 Interpolation = Literal["bilinear", "nearest"]
@@ -87,8 +87,11 @@ def source_matrices(motion: Motion, pivots: Tensor | None = None) -> Tensor:
 
 def warp(pixels: Tensor, matrices: Tensor, how: Interpolation, black: float = 0.0) -> Tensor:
     """Fetch every pixel from where its sample's matrix (B, 2, 3) says, black from outside: (B, H, W, C) -> the same."""
-    if how == "nearest":
-        return _fetch_nearest(pixels, matrices, black)
+    fetch = _fetch_nearest if how == "nearest" else _fetch_bilinear
+    return in_turn(pixels, lambda some, of_some: fetch(some, of_some, black), matrices)
+
+
+def _fetch_bilinear(pixels: Tensor, matrices: Tensor, black: float) -> Tensor:
     height, width = pixels.shape[1:3]
     across, down = _places(height, width, pixels.device)
     grid = torch.empty((len(matrices), height, width, 2), device=pixels.device)

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from netwright.config.augmentations import ColorJitter
-from netwright.data.augment.pixels import PixelRange, below, between, from_planes, per_sample, to_planes
+from netwright.data.augment.pixels import (
+    PixelRange,
+    below,
+    between,
+    from_planes,
+    in_turn,
+    may_be_any,
+    per_sample,
+    to_planes,
+)
 
 NUM_UNIFORMS = 8
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
@@ -26,7 +35,9 @@ class Jitter(NamedTuple):
 
 def random_color_jitter(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, settings: ColorJitter) -> Tensor:
     """Change the colours of each sample: (B, H, W, C) -> the same, C = 1 or 3, uniforms (B, 8)."""
-    return adjust_color(pixels, draw_jitter(uniforms, settings), limits)
+    return in_turn(
+        pixels, lambda some, *of_some: adjust_color(some, Jitter(*of_some), limits), *draw_jitter(uniforms, settings)
+    )
 
 
 def draw_jitter(uniforms: Tensor, settings: ColorJitter) -> Jitter:
@@ -69,14 +80,23 @@ def _steps(planes: Tensor, factors: Tensor, order: Tensor, white: float | None, 
 def _blend(planes: Tensor, factors: Tensor, adjustments: Tensor, white: float | None, whole: bool) -> Tensor:
     """Move each sample (of planes, in place) away from black, its mean gray or its own gray, by its adjustment.
 
-    All three are `image * factor + base * (1 - factor)`, so that one pass serves a batch with different ones.
+    All three are `image * factor + base * (1 - factor)`, so that one pass serves a batch with different ones. What none
+    of the samples needs is left out: one image alone needs a third of it.
     """
-    gray = gray_of(planes, whole)
-    means = mean_of(gray)
     rest = 1 - factors
-    base = gray * per_sample(rest * (adjustments == SATURATION))
-    base += per_sample(rest * (adjustments == CONTRAST) * means)
-    return kept(planes.mul_(per_sample(factors)).add_(base), white, whole)
+    if not may_be_any(rest):
+        return planes
+    of_gray, of_mean = rest * (adjustments == SATURATION), rest * (adjustments == CONTRAST)
+    has_gray, has_mean = may_be_any(of_gray), may_be_any(of_mean)
+    gray = gray_of(planes, whole) if has_gray or has_mean else None
+    means = mean_of(gray) if gray is not None and has_mean else None
+    planes.mul_(per_sample(factors))
+    if gray is not None and has_gray:
+        base = gray * per_sample(of_gray)
+        planes.add_(base if means is None else base.add_(per_sample(of_mean * means)))
+    elif means is not None:
+        planes.add_(per_sample(of_mean * means))
+    return kept(planes, white, whole)
 
 
 def gray_of(planes: Tensor, whole: bool) -> Tensor:
@@ -107,14 +127,15 @@ def _turn_hue(planes: Tensor, shifts: Tensor, white: float | None, whole: bool) 
     No scale is needed: channel n of (5, 3, 1) is max - (max - min) * clamp(min(k, 4 - k), 0, 1), k = (n + 6 h) mod 6.
     """
     red, green, blue = planes.unbind(dim=1)
-    low, high = planes.aminmax(dim=1)
+    low, high = red.minimum(green).minimum(blue), red.maximum(green).maximum(blue)  # `aminmax` takes 10 times as long
     spread = high - low
     divisor = torch.where(spread == 0, 1.0, spread)
     sixths = torch.where(high == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
     sixths = torch.where(high == red, (green - blue) / divisor, sixths) + 6 * shifts.view(-1, 1, 1)
     turned = torch.empty_like(planes)
     for channel, number in enumerate((5, 3, 1)):
-        part = (sixths + number).remainder_(6)
+        part = sixths + number
+        part.sub_((part / 6).floor_().mul_(6))  # `remainder` calls fmod for each; where they differ, at 0, both give 0
         part = torch.minimum(part, 4 - part).clamp_(0, 1)
         torch.sub(high, part.mul_(spread), out=turned[:, channel])
     if whole and white is not None:  # torchvision's way from [0, 1] back to whole numbers

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from netwright.config.augmentations import Cutout, RandomErasing
-from netwright.data.augment.pixels import PixelRange, below, between, is_within
+from netwright.data.augment.pixels import PixelRange, below, between, is_large, is_within
 
 NUM_CUTOUT_UNIFORMS = 3
 TRIES = 10
@@ -57,6 +57,12 @@ def erase(pixels: Tensor, boxes: Tensor, value: float | Tensor) -> Tensor:
     """Fill each sample's box (B, 4: top, left, height, width), as far as inside: (B, H, W, C) -> the same.
 
     `value` is one number or what would stand there, (B, H, W, C) of the pixels' dtype."""
+    if is_large(pixels):
+        result = pixels.clone(memory_format=torch.contiguous_format)
+        for row, (top, left, height, width) in enumerate(boxes.tolist()):
+            box = (row, slice(max(0, top), max(0, top + height)), slice(max(0, left), max(0, left + width)))
+            result[box] = value[box] if isinstance(value, Tensor) else value
+        return result
     tops, lefts, heights, widths = boxes.unbind(dim=1)
     is_row = is_within(tops, heights, pixels.shape[1])
     # one mask value for every channel's value: an inner dimension of 3 would be walked in scalar steps

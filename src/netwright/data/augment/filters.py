@@ -5,7 +5,7 @@ from torch import Tensor
 
 from netwright.config.augmentations import GaussianBlur
 from netwright.data.augment.crop import pad
-from netwright.data.augment.pixels import PixelRange, between, chosen, clamped
+from netwright.data.augment.pixels import PixelRange, as_dtype, between, chosen, clamped
 
 NUM_UNIFORMS = 2
 
@@ -14,7 +14,7 @@ def random_blur(pixels: Tensor, uniforms: Tensor, limits: PixelRange, *, setting
     """Blur each sample with probability `settings.p`: (B, H, W, C) -> the same, uniforms (B, 2)."""
     sigmas = between(uniforms[:, 0], *settings.sigma)
     some = uniforms[:, 1] < settings.p
-    return chosen(pixels, some, lambda part: gaussian_blur(part, sigmas[some], settings.kernel_size))
+    return chosen(pixels, some, lambda part, of_part: gaussian_blur(part, of_part, settings.kernel_size), sigmas)
 
 
 def gaussian_blur(pixels: Tensor, sigmas: Tensor, kernel_size: int) -> Tensor:
@@ -65,4 +65,4 @@ def _weighted(moved: list[Tensor], weights: Tensor) -> Tensor:
 
 
 def _as(values: Tensor, pixels: Tensor) -> Tensor:
-    return values.to(pixels.dtype).view(pixels.shape)
+    return as_dtype(values, pixels.dtype).view(pixels.shape)

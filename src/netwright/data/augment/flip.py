@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from netwright.config.augmentations import HorizontalFlip, VerticalFlip
-from netwright.data.augment.pixels import PixelRange, chosen, is_large
+from netwright.data.augment.pixels import PixelRange, chosen
 from netwright.runtime.randomness import uniforms
 
 NUM_UNIFORMS = 1
@@ -35,11 +35,6 @@ def draw_mask(uniforms: Tensor, p: float) -> Tensor:
 
 def flip(pixels: Tensor, mask: Tensor, dimension: int = COLUMNS) -> Tensor:
     """Mirror the samples where `mask` (B,) is true along COLUMNS (left and right) or ROWS: (B, H, W, C) -> the same."""
-    if is_large(pixels):  # 26 us an image of 224 x 224 x 3, else 50
-        made = pixels.clone(memory_format=torch.contiguous_format)
-        for row in mask.nonzero()[:, 0].tolist():
-            made[row] = _mirrored(pixels[row : row + 1], dimension)[0]
-        return made
     if pixels.device.type == "cpu":
         return chosen(pixels, mask, lambda part: _mirrored(part, dimension))
     # picked whole from both: no device is waited for

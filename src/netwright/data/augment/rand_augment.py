@@ -13,7 +13,7 @@ from torch import Tensor
 from netwright.config.augmentations import RandAugment
 from netwright.data.augment import filters, tone
 from netwright.data.augment.affine import source_matrices, still, warp
-from netwright.data.augment.pixels import PixelRange, below
+from netwright.data.augment.pixels import PixelRange, below, is_large
 
 NUM_MAGNITUDES = 31
 Change = Callable[[Tensor, Tensor, PixelRange], Tensor]  # pixels (n, H, W, C), strengths (n,) -> pixels
@@ -85,13 +85,17 @@ def apply_operations(pixels: Tensor, numbers: Tensor, strengths: Tensor, limits:
     in_motion = (numbers >= 1) & (numbers <= len(MOTIONS))
     for number in sorted(set(numbers.masked_fill(in_motion, 1).tolist()) - {0}):
         places = (in_motion if number == 1 else numbers == number).nonzero().squeeze(1)
-        part, how_much = pixels.index_select(0, places), strengths[places]
+        how_much = strengths[places]
         if number == 1:
-            matrices = motion_matrices(numbers[places], how_much, pixels.shape[1], pixels.shape[2])
-            changed = warp(part, matrices, "nearest", limits.black)
+            how_much = motion_matrices(numbers[places], how_much, pixels.shape[1], pixels.shape[2])
+            change: Change = lambda part, matrices, limits: warp(part, matrices, "nearest", limits.black)
         else:
-            changed = TONES[OPERATIONS[number]](part, how_much, limits)
-        result.index_copy_(0, places, changed)
+            change = TONES[OPERATIONS[number]]
+        if is_large(pixels):
+            for row, of_row in zip(places.tolist(), how_much.split(1), strict=True):
+                result[row] = change(pixels[row : row + 1], of_row, limits)[0]
+        else:
+            result.index_copy_(0, places, change(pixels.index_select(0, places), how_much, limits))
     return result
 
 

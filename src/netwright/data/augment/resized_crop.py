@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from netwright.data.augment.pixels import below, between, from_planes, to_planes
+from netwright.data.augment.pixels import as_dtype, below, between, from_planes, to_planes
 from netwright.data.boxes import cut_boxes
 
 TRIES = 10
@@ -51,7 +51,7 @@ def resized_crop(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
     resized = cut_boxes(list((pixels if direct else pixels.float()).numpy()), boxes.tolist(), size)
     if direct:
         return resized
-    return (resized if pixels.is_floating_point() else resized.round()).to(pixels.dtype)
+    return as_dtype(resized if pixels.is_floating_point() else resized.round(), pixels.dtype)
 
 
 def resized_mask(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,11 +11,11 @@ from netwright.config.augmentations import Grayscale
 from netwright.data.augment.color import gray_of, kept, mean_of
 from netwright.data.augment.pixels import (
     PixelRange,
+    as_dtype,
     chosen,
     clamped,
     contrast_of,
     from_planes,
-    is_large,
     per_sample,
     to_planes,
 )
@@ -33,14 +33,11 @@ def grayscale(pixels: Tensor, limits: PixelRange) -> Tensor:
     """Give all channels the same gray: (B, H, W, C) -> the same."""
     if pixels.shape[3] == 1:
         return pixels
+    gray = gray_of(to_planes(pixels, limits.black), not pixels.is_floating_point())[:, 0].add_(limits.black)
+    gray = as_dtype(gray, pixels.dtype)
     made = torch.empty_like(pixels, memory_format=torch.contiguous_format)
-    size = 1 if is_large(pixels) else len(pixels)
-    for some, result in zip(torch.split(pixels, size), torch.split(made, size), strict=True):
-        # bytes as they are: a float32 copy in planes costs as much again
-        planes = some.permute(0, 3, 1, 2) if some.dtype == torch.uint8 else to_planes(some, limits.black)
-        gray = gray_of(planes, not some.is_floating_point())[:, 0].add_(limits.black).to(some.dtype)
-        for channel in range(3):  # twice as fast on CPU as one copy to all
-            result[..., channel] = gray
+    for channel in range(3):  # twice as fast on CPU as one copy to all
+        made[..., channel] = gray
     return made
 
 
@@ -50,7 +47,7 @@ def brighten(pixels: Tensor, factors: Tensor, limits: PixelRange) -> Tensor:
     if limits.black:
         values = values - limits.black
     values = clamped(values * factors.unsqueeze(1), limits)
-    return values.to(pixels.dtype).view(pixels.shape)
+    return as_dtype(values, pixels.dtype).view(pixels.shape)
 
 
 def saturate(pixels: Tensor, factors: Tensor, limits: PixelRange) -> Tensor:
@@ -97,7 +94,7 @@ def solarize(pixels: Tensor, thresholds: Tensor, limits: PixelRange) -> Tensor:
 def autocontrast(pixels: Tensor, limits: PixelRange) -> Tensor:
     """Stretch each channel from black to white: (B, H, W, C) -> the same."""
     planes, scale = to_planes(pixels, limits.black), contrast_of(limits)
-    low, high = planes.flatten(2).aminmax(dim=2)
+    low, high = planes.amin(dim=(2, 3)), planes.amax(dim=(2, 3))
     spread = (high - low) * (1 / scale)
     is_flat = high == low
     low, spread = torch.where(is_flat, 0.0, low), torch.where(is_flat, 1.0, spread)
@@ -133,4 +130,4 @@ def _equal_tables(counts: Tensor, total: int) -> Tensor:
 
 
 def _back(values: Tensor, pixels: Tensor) -> Tensor:
-    return (values if pixels.is_floating_point() else values.round()).to(pixels.dtype)
+    return as_dtype(values if pixels.is_floating_point() else values.round(), pixels.dtype)
