@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netwright.config.optimization import CrossEntropy
+from netwright.errors import WorkFailed
 from netwright.training.head_solver import HeadSolver, penalty_of
 
 PENALTIES = [0.1, 0.01, 0.001]
@@ -142,3 +143,10 @@ def test_many_images_have_the_optimum_of_scikit_learn(penalty: float) -> None:
 
 def test_penalties_fall() -> None:
     assert [penalty_of(epoch) for epoch in (1, 3, 5)] == pytest.approx([1.0, 0.1, 0.01])
+
+
+def test_features_that_are_not_finite_are_refused_at_once() -> None:
+    features, targets = problem()
+    features[7, 2], features[400, 0] = torch.nan, torch.inf
+    with pytest.raises(WorkFailed, match="the features of 2 of 900 images are not finite"):
+        HeadSolver(nn.Linear(20, 4), features, targets, CrossEntropy(), torch.bincount(targets))

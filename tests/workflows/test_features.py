@@ -119,6 +119,28 @@ def test_parts_of_many_images_outlive_a_kill(tmp_path: Path, monkeypatch: pytest
     assert torch.equal(logits(run), logits(whole))
 
 
+def test_features_of_a_large_folder_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = FROZEN | AUGMENTED | {"head_solver": "lbfgs", "views": 2}
+    expected = nw.train("digits", out=tmp_path / "memory", **settings)
+    monkeypatch.setattr(features, "WHOLE_BYTES", 10_000)
+    plain = features.FeatureBatches.whole
+    files: list[str] = []
+
+    def whole(self: features.FeatureBatches) -> tuple[torch.Tensor, torch.Tensor]:
+        found = plain(self)
+        address = found[0].data_ptr()
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            first, last = (int(end, 16) for end in line.split()[0].split("-"))
+            if first <= address < last:
+                files.append(line)
+        return found
+
+    monkeypatch.setattr(features.FeatureBatches, "whole", whole)
+    run = nw.train("digits", out=tmp_path / "file", **settings)
+    assert len(files) == 1 and "deleted" in files[0]  # a file without a name
+    assert torch.equal(logits(run), logits(expected))
+
+
 @pytest.mark.parametrize("cache", ["kept", "deleted"])
 @pytest.mark.parametrize("solver", ["optimizer", "lbfgs"])
 def test_an_interrupted_run_ends_with_the_same_bits(

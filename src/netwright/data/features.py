@@ -18,7 +18,7 @@ from netwright.data.fingerprint import sample_digests
 from netwright.data.labelled import Array, Rows
 from netwright.data.prepare import PreparedData
 from netwright.data.store import ON_DEVICE_BYTES, Store
-from netwright.files.blocks import Say, drop_block, open_block
+from netwright.files.blocks import Say, drop_block, open_block, spare_values
 from netwright.runtime.machine import Machine, memory_format_name
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 16  # through the backbone: a layer of VGG-16 takes 13 MB an image
 PART_IMAGES = 8192  # kept one after the other, so that a killed run goes on behind the last whole part
+WHOLE_BYTES = 2**27  # of features together in memory; more lie in a file, as the folder's size is no matter of memory
 _TOLD_SECONDS = 15.0
 Backbone = Callable[[Tensor], Tensor]
 
@@ -74,8 +75,15 @@ class FeatureBatches(Batches):
     def whole(self) -> tuple[Tensor, Tensor]:
         """Return the features (V · N, …) of the split in all views, one view after the other, and targets (V · N,)."""
         places = self._places.index_select(0, self._rows)
-        views = [view.index_select(0, places.to(view.device)).to(self.device) for view in self._views]
-        return torch.cat(views) if len(views) > 1 else views[0], self._targets(self._rows).repeat(len(views))
+        targets = self._targets(self._rows).repeat(len(self._views))
+        if self._views[0].device.type != "cpu":
+            return torch.cat([view.index_select(0, places.to(view.device)) for view in self._views]), targets
+        shape = (len(self._views), len(places), *self._views[0].shape[1:])
+        values = spare_values(math.prod(shape), np.dtype(np.float32), WHOLE_BYTES)
+        whole = torch.from_numpy(values).view(shape)
+        for view, made in zip(self._views, whole, strict=True):
+            torch.index_select(view, 0, places, out=made)
+        return whole.flatten(0, 1).to(self.device), targets
 
 
 def _on_device(values: Tensor, device: torch.device) -> Tensor:

@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 Interval = list[float]
 
 RESAMPLES = 1000
-_CHUNK_NUMBERS = 4_000_000  # 32 MB of weights at a time
+_CHUNK_NUMBERS = 2**19  # 4 MB at a time, of which there are four: numbers, weights as whole and as fractions
 _Z = NormalDist().inv_cdf(0.975)
 
 

@@ -235,18 +235,20 @@ def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
             return None
 
 
-def spare_values(size: int, dtype: np.dtype[Any]) -> Values:
-    """Return zeros (size,) in memory, from 2 GiB on in a mapped file that vanishes with the process."""
+def spare_values(size: int, dtype: np.dtype[Any], in_memory_bytes: int = IN_MEMORY_BYTES) -> Values:
+    """Return zeros (size,) in memory, from `in_memory_bytes` on in a mapped file that vanishes with the process.
+
+    Where no disk has room for it they lie in memory up to 2 GiB. Raises MachineError above."""
     num_bytes = size * dtype.itemsize
-    if num_bytes < IN_MEMORY_BYTES:
-        return np.zeros(size, dtype)
     folder = Path(tempfile.gettempdir())
-    for place in (block_folder(), folder):
+    for place in (block_folder(), folder) if num_bytes >= in_memory_bytes else ():
         try:
             with tempfile.TemporaryFile(dir=place) as file:
                 allocate(file, num_bytes)
                 return map_for_writing(file, size, dtype)
         except OSError:
             continue
+    if num_bytes < IN_MEMORY_BYTES:
+        return np.zeros(size, dtype)
     with explained(folder, num_bytes):
         raise OSError(errno.ENOSPC, "no space")

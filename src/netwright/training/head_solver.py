@@ -4,12 +4,13 @@ Minimised is the criterion's mean over train + penalty / 2 · Σ (weight · devi
 deviation of the weight's feature on train; the bias is free. It is scikit-learn's LogisticRegression behind a
 StandardScaler, with C = 1 / (penalty · number of images)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from netwright.config.optimization import CrossEntropy
+from netwright.errors import WorkFailed
 from netwright.tasks.classification import class_weights
 from netwright.training.curvature import Curvature, Pairs
 
@@ -30,11 +31,20 @@ def penalty_of(epoch: int) -> float:
     return float(10 ** ((1 - epoch) / 2))
 
 
+def _not_finite(features: Tensor) -> WorkFailed:
+    bad = sum(int((~some.isfinite().all(dim=1)).sum()) for some in torch.split(features, BLOCK_ROWS))
+    return WorkFailed(
+        f"the features of {bad:,} of {len(features):,} images are not finite; compute them in "
+        "`runtime.precision: fp32`, and if they are so there too, the backbone's weights are damaged"
+    )
+
+
 class HeadSolver:
     """Sets a linear layer to the optimum for one penalty after the other, from zero on, each from those before.
 
     `features` (N, D) float32 and `targets` (N,) int64 of train lie on one device, `class_counts` (K,) are train's.
-    What the layer holds is overwritten and plays no part: where the objective is least does not depend on it."""
+    What the layer holds is overwritten and plays no part: where the objective is least does not depend on it. Raises
+    WorkFailed at once where features are not finite: no penalty has an optimum then."""
 
     def __init__(
         self, linear: nn.Linear, features: Tensor, targets: Tensor, criterion: CrossEntropy, class_counts: Tensor
@@ -48,6 +58,8 @@ class HeadSolver:
         self._of_every = (smoothing / len(weights) * weights).to(device)  # (K,)
         self._total = float(weights.to(device)[targets].double().sum())
         self._mean = self._summed(lambda some: some) / len(features)
+        if not bool(self._mean.isfinite().all()):
+            raise _not_finite(features)
         middle = self._mean.float().to(device)
         # in a second pass: as a difference of squares it would cancel
         deviation = (self._summed(lambda some: (some - middle).square_()) / len(features)).sqrt()
@@ -85,10 +97,11 @@ class HeadSolver:
             self.linear.bias.copy_(bias)
         return passes
 
-    def outputs(self) -> Tensor:
-        """Return the logits (N, K) of train, under the layer as it stands."""
-        with torch.no_grad():
-            return torch.nn.functional.linear(self.features, self.linear.weight, self.linear.bias)
+    def answers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the logits (B, K) of train under the layer as it stands, and targets (B,), some images at a time."""
+        for some, targets in zip(self._blocks(self.features), self._blocks(self.targets), strict=True):
+            with torch.no_grad():
+                yield torch.nn.functional.linear(some, self.linear.weight, self.linear.bias), targets
 
     def _descend(self, point: Tensor, penalty: float, tolerance: float) -> tuple[Tensor, int]:
         """Follow L-BFGS from a point (K, D + 1) to the optimum; return it and the number of passes."""

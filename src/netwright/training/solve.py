@@ -14,9 +14,9 @@ def solve_epoch(state: TrainingState, plan: Plan, solver: HeadSolver) -> None:
     Raises WorkFailed when the loss is not finite."""
     state.model.eval()
     solver.walk_to(state.progress.epoch)
-    outputs = solver.outputs()
-    loss, weight = plan.batch_loss(outputs, solver.targets)
-    if not math.isfinite(loss.item()):
-        raise WorkFailed("the loss is not finite: the features are not; train in `runtime.precision: fp32`")
-    state.sums.add(loss.item(), weight, outputs, solver.targets)
+    for outputs, targets in solver.answers():
+        loss, weight = plan.batch_loss(outputs, targets)
+        if not math.isfinite(loss.item()):
+            raise WorkFailed("the loss is not finite: the features are not; train in `runtime.precision: fp32`")
+        state.sums.add(loss.item(), weight, outputs, targets)
     state.progress.step += 1

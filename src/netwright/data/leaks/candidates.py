@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,8 @@ PER_IMAGE, AT_LEAST = 3, 100_000  # pairs: of few images more each are affordabl
 LOWEST = 0.6
 RANK = 20  # the neighbours that are alike and hardly twins
 _BLOCK = 768  # rows, columns: two blocks of 2.4 MB stay in a core's cache
-_SAMPLE = 256
+_SAMPLE, _TOGETHER = 256, 16
+_PAIRS_TOGETHER = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +46,31 @@ def look_out(descriptors: Descriptors) -> Outlook:
     count = len(descriptors)
     sample = min(count, _SAMPLE)
     rows = torch.arange(sample) * count // sample
-    odd = descriptors.odd[rows] @ descriptors.odd.T
-    similar = descriptors.even[rows] @ descriptors.even.T + odd.abs()
-    similar[torch.arange(len(rows)), rows] = -1
     per_image = max(PER_IMAGE, AT_LEAST / max(1, count))
-    wanted = min(similar.numel(), max(1, round(per_image * len(rows))))
-    limit = max(LOWEST, float(np.partition(similar.numpy().ravel(), -wanted)[-wanted]))
+    wanted = min(sample * count, max(1, round(per_image * sample)))
     rank = min(RANK, count // 4)
+    likest, others = torch.empty(0), []
+    for some in torch.split(rows, _TOGETHER):  # a row has N numbers, and there are two to four of it meanwhile
+        odd = descriptors.odd[some] @ descriptors.odd.T
+        similar = torch.addmm(odd.abs_(), descriptors.even[some], descriptors.even.T)
+        similar[torch.arange(len(some)), some] = -1
+        others.append(similar.topk(rank, dim=1).indices[:, -1:])
+        likest = torch.cat([likest, similar.flatten()])
+        likest = likest.topk(min(wanted, len(likest))).values
+    limit = max(LOWEST, float(likest.min()))
     if rank == 0:
         return Outlook(limit, pairs_of(descriptors, rows[:0], rows[:0]))
-    others = similar.topk(rank, dim=1).indices[:, -1]
-    known = descriptors.comparable[rows] & descriptors.comparable[others]
-    return Outlook(limit, pairs_of(descriptors, rows[known], others[known]))
+    other = torch.cat(others)[:, 0]
+    known = descriptors.comparable[rows] & descriptors.comparable[other]
+    return Outlook(limit, pairs_of(descriptors, rows[known], other[known]))
 
 
 def pairs_of(descriptors: Descriptors, first: Tensor, second: Tensor) -> Pairs:
     """Return pairs in the orientation in which they are more alike."""
-    return Pairs(first, second, (descriptors.odd[first] * descriptors.odd[second]).sum(1) < 0)
+    odd = descriptors.odd
+    parts = zip(torch.split(first, _PAIRS_TOGETHER), torch.split(second, _PAIRS_TOGETHER), strict=True)
+    mirrored = [(odd[some] * odd[others]).sum(1) < 0 for some, others in parts]
+    return Pairs(first, second, torch.cat(mirrored))
 
 
 def find_candidates(descriptors: Descriptors, limit: float) -> Pairs:

@@ -33,11 +33,11 @@ def describe(thumbnails: Tensor) -> Descriptors:
     again: what all the images of a set have in common does not make two of them alike. Measured on CIFAR-10 with 5 %
     cut from every side: at 3 candidates an image 100 % are among them, 93 % without the second division."""
     coefficients, comparable = _coefficients(thumbnails)
-    known = coefficients[comparable]
+    known = coefficients if bool(comparable.all()) else coefficients[comparable]
     if len(known):
         mean, std = known.mean(0), known.std(0, correction=0)
-        coefficients = (coefficients - mean) / std.clamp_min(0.1 * float(std.max()) + 1e-9)
-    unit = coefficients / coefficients.norm(dim=1, keepdim=True).clamp_min(1e-9)
+        coefficients.sub_(mean).div_(std.clamp_min(0.1 * float(std.max()) + 1e-9))
+    unit = coefficients.div_(coefficients.norm(dim=1, keepdim=True).clamp_min(1e-9))
     unit[~comparable] = 0
     across = torch.arange(FREQUENCIES * FREQUENCIES)[1:] % FREQUENCIES  # cos(π k (x + ½) / w) mirrored: (-1)^k
     return Descriptors(unit[:, across % 2 == 0].contiguous(), unit[:, across % 2 == 1].contiguous(), comparable)
@@ -47,14 +47,15 @@ def _coefficients(thumbnails: Tensor) -> tuple[Tensor, Tensor]:
     """Return (N, 35) unit vectors of cosine coefficients, and which images (N,) are not flat."""
     _, height, width = thumbnails.shape
     down, across = cosines(height, FREQUENCIES), cosines(width, FREQUENCIES)
-    parts, comparable = [], []
-    for start in range(0, len(thumbnails), _BLOCK):
-        pixels = thumbnails[start : start + _BLOCK].to(torch.float32)
-        part = (down @ pixels @ across.T).flatten(1)[:, 1:]
+    made = torch.empty(len(thumbnails), FREQUENCIES * FREQUENCIES - 1)
+    comparable = torch.empty(len(thumbnails), dtype=torch.bool)
+    blocks = (torch.split(whole, _BLOCK) for whole in (thumbnails, made, comparable))
+    for some, part, is_comparable in zip(*blocks, strict=True):
+        part.copy_((down @ some.to(torch.float32) @ across.T).flatten(1)[:, 1:])
         norm = part.norm(dim=1, keepdim=True)
-        comparable.append(norm[:, 0] > _FLAT * (height * width) ** 0.5)
-        parts.append(part / norm.clamp_min(1e-9))
-    return torch.cat(parts), torch.cat(comparable)
+        is_comparable.copy_(norm[:, 0] > _FLAT * (height * width) ** 0.5)
+        part.div_(norm.clamp_min(1e-9))
+    return made, comparable
 
 
 def cosines(size: int, count: int) -> Tensor:
