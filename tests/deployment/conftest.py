@@ -8,7 +8,13 @@ from sklearn.datasets import load_digits
 
 import netwright as nw
 
-SETTINGS = {"model": "mlp", "epochs": 2, "lr": 0.003, "runtime": {"threads": 1, "device": "cpu"}, "quiet": True}
+SETTINGS = {
+    "model": "mlp",
+    "epochs": 2,
+    "lr": 0.003,
+    "runtime": {"threads": 1, "device": "cpu", "precision": "fp32"},
+    "quiet": True,
+}
 
 
 @pytest.fixture(scope="session")

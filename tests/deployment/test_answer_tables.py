@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 import pytest
 
-from netwright.deployment.answer_tables import check_suffix, write_answers
+from netwright.deployment.answer_tables import check_suffix, class_columns, write_answers
 from netwright.errors import InputError
 
 CLASSES = ("cat", "dog", "label")
@@ -32,7 +32,7 @@ ANSWERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("top", [None, 2])
 def test_csv(top: int | None, tmp_path: Path) -> None:
     out = tmp_path / "answers.csv"
-    write_answers(out, ANSWERS, CLASSES, top)
+    write_answers(out, ANSWERS, class_columns(CLASSES, top))
     with out.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["source"] for row in rows] == [answer["source"] for answer in ANSWERS]
@@ -48,7 +48,7 @@ def test_csv(top: int | None, tmp_path: Path) -> None:
 @pytest.mark.parametrize("top", [None, 2])
 def test_parquet(top: int | None, tmp_path: Path) -> None:
     out = tmp_path / "answers.parquet"
-    write_answers(out, ANSWERS * 5000, CLASSES, top)  # over one row group
+    write_answers(out, ANSWERS * 5000, class_columns(CLASSES, top))  # over one row group
     table = pandas.read_parquet(out)
     assert len(table) == 15_000
     assert table["probability"].dtype == "float64"
@@ -64,7 +64,7 @@ def test_parquet(top: int | None, tmp_path: Path) -> None:
 
 def test_json_lines(tmp_path: Path) -> None:
     out = tmp_path / "answers.jsonl"
-    write_answers(out, ANSWERS[:2], CLASSES, None)
+    write_answers(out, ANSWERS[:2], class_columns(CLASSES, None))
     assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == ANSWERS[:2]
 
 
@@ -77,7 +77,7 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         raise InputError("damaged")
 
     with pytest.raises(InputError):
-        write_answers(out, failing(), CLASSES, None)
+        write_answers(out, failing(), class_columns(CLASSES, None))
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
 

@@ -59,7 +59,7 @@ def test_one_output_is_the_second_of_two_classes() -> None:
     logits, targets = torch.randn(3, 1, 6, 6), torch.randint(0, 2, (3, 6, 6), dtype=torch.uint8)
     one, two = Segmentation(("a", "b"), 1), Segmentation(("a", "b"), 2)
     pair = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    assert torch.equal(one.confusions(logits, targets), two.confusions(pair, targets))
+    assert torch.equal(one.confusions(one.classes(logits), targets), two.confusions(two.classes(pair), targets))
     torch.testing.assert_close(one.answers(logits), two.answers(pair))
 
 

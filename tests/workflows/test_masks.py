@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
+import pandas
 import pytest
 import torch
 from PIL import Image
@@ -15,6 +18,7 @@ from sklearn.metrics import f1_score
 import netwright as nw
 from netwright.cli.main import run as run_command
 from netwright.config.models import Unet
+from netwright.deployment.bundle import load_golden
 from netwright.deployment.mask_predictor import MaskPredictor
 from netwright.deployment.tiles import margin_for, reach_of, tiles_of
 from netwright.errors import DataError, InputError, RecipeError
@@ -24,15 +28,16 @@ from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 from netwright.workflows.plan import plan_recipe
 from netwright.workflows.predict import opened
+from netwright.workflows.predict_file import predict_into
 from netwright.workflows.train import train_recipe
 
 SIDE = 48
 SMALL = {
     "model": {"name": "unet", "depth": 2, "width": 6},
-    "optimizer": {"name": "adam", "lr": 0.02},
+    "optimizer": {"name": "adam", "lr": 0.01},
     "augmentation": [{"name": "random_window", "size": 32}, {"name": "horizontal_flip"}],
-    "training": {"epochs": 6, "batch_size": 4},
-    "runtime": {"device": "cpu", "trial": False, "threads": 1},
+    "training": {"epochs": 12, "batch_size": 4},
+    "runtime": {"device": "cpu", "trial": False, "threads": 1, "precision": "fp32"},
 }
 
 
@@ -170,9 +175,7 @@ def test_the_report_shows_the_worst_images_first(run: Any) -> None:
 def test_what_is_not_there_for_masks_says_so(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
     image = next((data / "images").iterdir())
     for arguments in (
-        ("export", run.path, "--out", tmp_path / "x.onnx"),
         ("eject", run.path, "--out", tmp_path / "x.py"),
-        ("predict", run.path, image, "--out", tmp_path / "x.csv"),
         ("predict", run.path, image, "--plot", tmp_path / "x.png"),
         ("predict", run.path, image, "--engine", "onnx"),
     ):
@@ -180,6 +183,120 @@ def test_what_is_not_there_for_masks_says_so(run: Any, data: Path, tmp_path: Pat
         assert "masks" in cli.error or "for image classifiers" in cli.error
     cli("export", run.path, "--out", tmp_path / "x.zip")
     assert "foreground" in cli("predict", tmp_path / "x.zip", image)
+
+
+def test_a_run_leaves_as_onnx_and_in_8_bits(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
+    """What ONNX Runtime says of val's pixels is what the run was judged by; int8 says what it costs in right pixels."""
+    assert "golden samples" in cli("export", run.path, "--out", tmp_path / "x.onnx")
+    found = json.loads(cli("export", run.path, "--out", tmp_path / "i.onnx", "--int8", "--json"))
+    assert found["compared"]["val"]["num_images"] == run.metrics["val"]["num_samples"]
+    names = json.loads((run.path / "split.json").read_text())["splits"]["val"]
+    pixels = np.stack([np.asarray(Image.open(data / name)) for name in names])[..., None]
+    truth = truth_of(data, names)
+    right = {}
+    for name in ("x", "i"):
+        session = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        right[name] = session.run(["probabilities"], {"images": pixels})[0].argmax(axis=1) == truth
+    cost = found["accuracy"]["val"]
+    assert right["x"].mean() == pytest.approx(run.metrics["val"]["accuracy"]) == pytest.approx(cost["fp32"])
+    assert right["i"].mean() == pytest.approx(cost["int8"])
+    assert cost["lost"] == pytest.approx(right["x"].mean() - right["i"].mean())
+    assert cost["lost_interval"][0] <= cost["lost"] <= cost["lost_interval"][1]
+    assert found["bytes"] < found["bytes_fp32"]
+
+
+def test_a_run_has_golden_samples_that_are_nobodys(run: Any, data: Path, tmp_path: Path) -> None:
+    golden = load_golden(run.path / "bundle")
+    assert golden is not None
+    assert (golden.kind, golden.images.shape, golden.logits.shape) == ("synthetic", (8, SIDE, SIDE, 1), (8, 2, 7, 7))
+    nw.export(run.path, out=tmp_path / "real.zip", golden="real")
+    real = load_golden(tmp_path / "real.zip")
+    assert real is not None
+    known = {np.asarray(Image.open(path)).tobytes() for path in (data / "images").iterdir()}
+    assert all(image.numpy().tobytes() in known for image in real.images)
+    assert not any(image.numpy().tobytes() in known for image in golden.images)
+
+
+def test_masks_of_many_pictures_go_into_one_table(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
+    pictures = tmp_path / "shots"
+    shutil.copytree(data / "images", pictures)
+    (pictures / "torn.png").write_bytes((pictures / "disc-0.png").read_bytes()[:100])
+    out, masks = tmp_path / "found.csv", tmp_path / "masks"
+    done = json.loads(cli("predict", run.path, pictures, "--out", out, "--out-masks", masks, "--json"))
+    assert (done["num_images"], done["num_errors"]) == (21, 1)
+    rows = pandas.read_csv(out).set_index("source")
+    assert list(rows) == ["mask", "overlay", "error", "background", "foreground"]
+    assert "torn.png" in rows.loc[str(pictures / "torn.png"), "error"]
+    good = rows[rows["error"].isna()]
+    for mask, share in zip(good["mask"], good["foreground"], strict=True):
+        assert (np.asarray(Image.open(mask)) == 1).mean() == pytest.approx(share)
+    shares = pandas.DataFrame(json.loads(cli("predict", run.path, pictures, "--json"))["predictions"])["shares"]
+    assert [each["foreground"] for each in shares.dropna()] == pytest.approx(good["foreground"].tolist())
+    cli("predict", run.path, pictures, "--out", tmp_path / "found.parquet")
+    assert pandas.read_parquet(tmp_path / "found.parquet")["mask"].isna().all()
+    assert cli("predict", run.path, pictures / "disc-1.png", "--format", "csv").startswith("source,mask,overlay,error,")
+
+
+def test_a_table_of_masks_goes_on_where_it_was_stopped(
+    run: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, out = sorted(str(path) for path in (data / "images").iterdir()), tmp_path / "found.jsonl"
+    asked: list[str] = []
+    decode = MaskPredictor.picture
+
+    def decoded(self: MaskPredictor, source: Path) -> Any:
+        asked.append(str(source))
+        if len(asked) == 8:
+            raise MemoryError
+        return decode(self, source)
+
+    monkeypatch.setattr(MaskPredictor, "picture", decoded)
+    with pytest.raises(MemoryError):
+        predict_into(run.path, files, out, out_masks=tmp_path / "masks", quiet=True)
+    done = predict_into(run.path, files, out, out_masks=tmp_path / "masks", quiet=True)
+    assert done["num_already_done"] == 7
+    assert asked == files[:8] + files[7:]
+    assert [json.loads(line)["source"] for line in out.read_text().splitlines()] == files
+
+
+def test_a_lone_bundle_is_judged_on_masks(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
+    """By what its values mean: without it 0 and 200 would be other classes than 0 and 255."""
+    other = discs(tmp_path / "other", 5)
+    for image in (other / "images").iterdir():
+        Image.open(image).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(image)
+    for mask in (other / "masks").iterdir():
+        Image.open(mask).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(mask)
+    nw.export(run.path, out=tmp_path / "lone.zip")
+    ours = run.evaluate(data=str(other))["metrics"]
+    (other / "masks").rename(tmp_path / "elsewhere")
+    command = ("evaluate", tmp_path / "lone.zip", "--data", other / "images", "--masks", tmp_path / "elsewhere")
+    found = json.loads(cli(*command, "--json"))["metrics"]
+    for name in ("mean_dice", "accuracy", "mean_iou", "dice_of", "loss", "num_samples", "num_pixels"):
+        assert found[name] == pytest.approx(ours[name], rel=0.02), name  # where there is bf16 a lone bundle takes it
+    assert "mean Dice" in cli(*command)
+    cli("evaluate", tmp_path / "lone.zip", "--data", data, exit_code=2)
+    assert "trained on" in cli.error
+    for mask in (tmp_path / "elsewhere").iterdir():
+        Image.fromarray((np.asarray(Image.open(mask)) > 0).astype(np.uint8) * 200).save(mask)
+    cli(*command, exit_code=2)
+    assert "values that are no classes: 200" in cli.error
+
+
+def test_masks_are_for_networks_that_give_some(run: Any, data: Path, cli: Shell) -> None:
+    cli("evaluate", run.path, "--masks", data / "masks", exit_code=2)
+    assert "--data IMAGES" in cli.error
+
+
+def test_two_runs_are_compared_image_by_image(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
+    worse = nw.train(str(data), out=tmp_path / "worse", **{**SMALL, "training": {"epochs": 1, "batch_size": 4}})
+    found = json.loads(cli("runs", "compare", worse.path, run.path, "--json"))["comparison"]
+    scores = [each.metrics["val"]["mean_dice"] for each in (worse, run)]
+    assert found["mean_dice_of"] == pytest.approx(scores)
+    assert found["only_second_better"] == found["num_samples"] == 3
+    assert not found["distinguishable"]  # three images can't tell
+    said = cli("runs", "compare", worse.path, run.path)
+    assert f"on the same 3 val images {run.path.name} has +" in said
+    assert "not distinguishable" in said
 
 
 def test_masks_of_pictures_of_any_size(run: Any) -> None:

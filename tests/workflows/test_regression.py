@@ -52,6 +52,20 @@ def test_it_learns_and_says_so_in_the_targets_unit(trained: Any) -> None:
     assert val["r2"] == pytest.approx(r2_score(kept.targets, kept.predictions), rel=1e-4)
 
 
+def test_two_runs_are_compared_sample_by_sample(
+    trained: Any, squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worse = nw.train(
+        squares, task="regression", model="linear", lr=0.001, epochs=1, batch_size=8, out=tmp_path / "worse", quiet=True
+    )
+    found = nw.compare(worse.path, trained.path)["comparison"]
+    assert found["mae_of"] == pytest.approx([each.metrics["val"]["mae"] for each in (worse, trained)], rel=1e-5)
+    assert found["rmse_of"] == pytest.approx([each.metrics["val"]["rmse"] for each in (worse, trained)], rel=1e-5)
+    assert found["distinguishable"]
+    assert run(["runs", "compare", str(worse.path), str(trained.path)]) == 0
+    assert f"{trained.path.name} is better" in capsys.readouterr().out
+
+
 def test_the_bundle_predicts_what_was_judged(trained: Any, squares: Path) -> None:
     names = json.loads(trained.folder.split.read_text())["splits"]["test"]
     with squares.open(newline="") as file:

@@ -25,6 +25,9 @@ the jackknife's of ROC-AUC and average precision; the bootstrap's of the rest"""
 @click.argument("run")
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", help="Which split. [val]")
 @click.option("--data", "data", metavar="OTHER", help="Judge on these labelled images of the same classes instead.")
+@click.option(
+    "--masks", metavar="FOLDER|COLUMN", help="With --data: where their masks are. [masks/ beside images/ in OTHER]"
+)
 @click.option("--data-root", metavar="DIR", help="Where named data sets already lie; read, never written.")
 @click.option("--shifts", is_flag=True, help="Also judge on images moved by 1 to 4 pixels (17 more passes).")
 @click.option(
@@ -38,6 +41,7 @@ def command(
     run: str,
     split: str,
     data: str | None,
+    masks: str | None,
     data_root: str | None,
     shifts: bool,
     folds: int | None,
@@ -54,14 +58,14 @@ def command(
 
     remember_run(run)
     if folds is not None:
-        if data is not None or data_root is not None or shifts or split == "test":
+        if any(given is not None for given in (data, masks, data_root)) or shifts or split == "test":
             raise click.UsageError(
-                "--folds judges all of train and val; leave --data, --data-root, --shifts and --split out"
+                "--folds judges all of train and val; leave --data, --masks, --data-root, --shifts and --split out"
             )
         _by_folds(run, folds, as_json, quiet)
         return
     with work(as_json):
-        result = evaluate(run, split=split, data=data, data_root=data_root, shifts=shifts)
+        result = evaluate(run, split=split, data=data, masks=masks, data_root=data_root, shifts=shifts)
     print_json(result) if as_json else say(report(result, data))
 
 

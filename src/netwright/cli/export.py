@@ -31,8 +31,9 @@ from netwright.cli.text import percent, print_json, say, size, with_interval, wo
 def command(run: str, layout: Any, out: Path | None, int8: bool, golden: Any, as_json: bool, quiet: bool) -> None:
     """Write RUN (a run folder, its name, or a bundle) as one file that answers without netwright, or as one bundle.
 
-    It takes uint8 pixels (B, H, W, C) of the network's input size: scaling is inside. Before it is written it has
-    answered like the bundle on the golden samples and, where the data are at hand, on images of val; otherwise exit 6.
+    It takes uint8 pixels (B, H, W, C) of the network's input size, for masks of nearly any: scaling is inside. Before
+    it is written it has answered like the bundle on the golden samples and, where the data are at hand, on images of
+    val; otherwise exit 6.
     """
     from netwright.workflows.export import export
 
@@ -51,17 +52,22 @@ def _text(result: Mapping[str, Any]) -> str:
     """What was written, and how near its answers are."""
     lines = [f"{result['format']:<9} {result['file']} ({size(result['bytes'])}{_before(result)})"]
     said = {"golden": "golden samples", "noise": "images of noise", "val": "val images"}
+    said["other_size"] = "images of noise of another size"
+    pixels = " pixels" if "size_multiple" in result else ""
     for name, parity in result.get("compared", {}).items():
-        ties = f" but for {parity['num_ties']} by a tie" if parity["num_ties"] else ""
+        ties = f" but for {parity['num_ties']}{pixels} by a tie" if parity["num_ties"] else ""
         near = f"{parity['relative_difference']:.1e} of the largest ({parity['tolerance']:.0e} allowed)"
         what = "fp32" if result["int8"] else "compared"
         lines.append(f"{what:<9} on {parity['num_images']} {said[name]}: logits within {near}, the same class{ties}")
     for split, cost in result.get("accuracy", {}).items():
         lost = with_interval(percent, cost["lost"], cost["lost_interval"])
+        what = "right pixels" if "num_pixels" in cost else "accuracy"
         lines.append(
-            f"int8      {split} accuracy {percent(cost['int8'])}, fp32 {percent(cost['fp32'])}: lost {lost}, "
+            f"int8      {split} {what} {percent(cost['int8'])}, fp32 {percent(cost['fp32'])}: lost {lost}, "
             f"n = {cost['num_samples']}; the same class for {percent(cost['same_class'])}"
         )
+    if "size_multiple" in result:
+        lines.append(f"takes     images of any height and width that are multiples of {result['size_multiple']}")
     if "not_compared" in result:
         lines.append(f"not on    val images: {result['not_compared']}")
     return "\n".join(lines)

@@ -63,10 +63,6 @@ def command(run: str, paths: Sequence[str], out: Path | None, as_json: bool, qui
             raise click.UsageError("--overwrite says what becomes of a file that is there; give it with --out")
         _print(run, paths, batch_size, options, as_json, quiet)
         return
-    if options["out_masks"] is not None:
-        raise click.UsageError(
-            "--out writes one file of answers, and --out-masks a file an image; leave one of them out"
-        )
     if options["plot"] is not None or options["layout"] != "table":
         raise click.UsageError("--out writes a file for any number of images; leave --plot and --format out")
     _write(run, paths, out, batch_size, options, as_json, quiet)
@@ -130,6 +126,7 @@ def _write(
             paths,
             out,
             top=options["top"],
+            out_masks=options["out_masks"],
             batch_size=batch_size,
             engine=options["engine"],
             precision=options["precision"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from netwright.cli.compared import fair
 from netwright.cli.judged import judged, words_of
 from netwright.cli.options import output_options
 from netwright.cli.text import duration, number, percent, print_json, say, table, with_interval, with_loss
@@ -178,27 +179,8 @@ def _compare(compared: Mapping[str, Any]) -> str:
         rows.append(("recipe", "the same", "the same"))
     pairs = [(field, name, value) for field in kinds for name, value in zip(names, kinds[field], strict=True)]
     notes = [(f"{field} of {name}", _value(value)) for field, name, value in pairs]
-    return "\n\n".join(filter(None, [table(rows, ("", *names)), table(notes), _fair(compared)]))
+    return "\n\n".join(filter(None, [table(rows, ("", *names)), table(notes), fair(compared)]))
 
 
 def _loss(metrics: Mapping[str, Any]) -> str:
     return with_interval(number, metrics.get("loss"), metrics.get("loss_interval"))
-
-
-def _fair(compared: Mapping[str, Any]) -> str:
-    """Whether one is better than the other, image by image, or why that can't be said."""
-    found, split = compared.get("comparison"), compared["split"]
-    if found is None:
-        return f"not compared image by image: {compared['not_compared']}"
-    names = [run["name"] for run in compared["runs"]]
-    low, high = (100 * end for end in found["accuracy_difference_interval"])
-    lines = [
-        f"on the same {found['num_samples']:,} {split} images {names[1]} has {100 * found['accuracy_difference']:+.2f} "
-        f"points of accuracy ({low:+.2f} to {high:+.2f})",
-        f"only {names[0]} is right on {found['only_first_right']}, only {names[1]} on {found['only_second_right']}; "
-        f"McNemar p = {found['mcnemar']:.2g}",
-    ]
-    if not found["distinguishable"]:
-        return "\n".join([*lines, "not distinguishable: these images can't tell which is better"])
-    better = names[int(found["accuracy_difference"] > 0)]
-    return "\n".join([*lines, f"{better} is better; another seed of either may differ: netwright train --seeds 5"])

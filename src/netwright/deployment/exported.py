@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from netwright.deployment.golden import images_at_once
 from netwright.deployment.packages import need
 from netwright.deployment.parity import Array, Engine
-
-BATCH = 64  # images at once
 
 
 def onnx_engine(content: bytes, threads: int = 1) -> Engine:
@@ -24,7 +23,8 @@ def onnx_engine(content: bytes, threads: int = 1) -> Engine:
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(images: Array) -> tuple[Array, Array]:
-        parts = [session.run(None, {"images": images[at : at + BATCH]}) for at in range(0, len(images), BATCH)]
+        step = images_at_once(images.shape[1:3])
+        parts = [session.run(None, {"images": images[at : at + step]}) for at in range(0, len(images), step)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     return run
@@ -40,8 +40,9 @@ def module_engine(module: Any) -> Engine:
     """Return a function that runs an `nn.Module` from pixels to (logits, probabilities)."""
 
     def run(images: Array) -> tuple[Array, Array]:
+        step = images_at_once(images.shape[1:3])
         with torch.no_grad():
-            parts = [module(torch.from_numpy(images[at : at + BATCH])) for at in range(0, len(images), BATCH)]
+            parts = [module(torch.from_numpy(images[at : at + step])) for at in range(0, len(images), step)]
         return tuple(torch.cat([part[place] for part in parts]).numpy() for place in (0, 1))  # type: ignore[return-value]
 
     return run

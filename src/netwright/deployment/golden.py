@@ -4,11 +4,12 @@ They travel in the bundle, so that wherever it goes (another machine, another ve
 compared with the first ones. Real images, or synthetic ones that nobody is recognisable in, made from real ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load, save
@@ -22,13 +23,19 @@ NUM_GOLDEN = 8
 BLENDED = 8  # real images in a synthetic one, equally strong
 COARSE_PIXELS = 12  # a blend keeps so many places a side, whatever its size
 MOST_STRETCH = 4.0
+MOST_BYTES = 2**20  # of images with an answer for each pixel: fewer than 8 of them where they are large
+KEPT_PIXELS = (
+    7  # of masks the logits of every 7th pixel down and across: odd, so that all of a network's phases are met
+)
+_PIXELS_AT_ONCE = 2**21  # 8 images of 512 × 512: what a U-Net trains on at once
 NOISE = 0.2  # of the images' standard deviation: edges, without which filters would see next to nothing
 
 
 @dataclass(frozen=True)
 class Golden:
     """`images` (N, h, w, C) as the network sees them before scaling, uint8 or float32; `logits` (N, num_outputs)
-    float32, the network's outputs for them (the mean over the bundle's views)."""
+    float32, the network's outputs for them (the mean over the bundle's views). Of masks those of some pixels,
+    (N, num_outputs, ⌈h/7⌉, ⌈w/7⌉): see `kept_logits`."""
 
     kind: Literal["real", "synthetic"]
     images: Tensor
@@ -43,15 +50,38 @@ def read_golden(content: bytes, kind: Any) -> Golden:
     """Read golden samples. Raises ValueError, KeyError or SafetensorError when they are not such."""
     tensors = load(content)
     images, logits = tensors["images"], tensors["logits"]
-    if kind not in ("real", "synthetic") or images.dim() != 4 or logits.dim() != 2 or len(images) != len(logits):
+    shaped = images.dim() == 4 and logits.dim() in (2, 4) and len(images) == len(logits)
+    if kind not in ("real", "synthetic") or not shaped:
         raise ValueError("the golden samples are not images and their logits")
     return Golden(kind, images, logits.to(torch.float32))
 
 
+def kept_logits(outputs: Tensor) -> Tensor:
+    """Return of outputs (N, K) or (N, K, h, w) what golden samples keep."""
+    return outputs[:, :, ::KEPT_PIXELS, ::KEPT_PIXELS].contiguous() if outputs.dim() == 4 else outputs
+
+
+def num_golden(each_pixel: bool, image_bytes: int) -> int:
+    """Return how many golden samples there are: with an answer for each pixel as many as 1 MiB holds, one at least."""
+    return max(1, min(NUM_GOLDEN, MOST_BYTES // image_bytes)) if each_pixel else NUM_GOLDEN
+
+
+def images_at_once(size: Sequence[int], most: int = 64) -> int:
+    """Return how many images of (height, width) go through a network at once."""
+    return max(1, min(most, _PIXELS_AT_ONCE // max(1, size[0] * size[1])))
+
+
 def golden_outputs(network: nn.Module, transform: EvalTransform, own_transform: Any, images: Tensor) -> Tensor:
-    """Run the network in eval mode on images (N, h, w, C) as golden samples have them -> (N, num_outputs) float32.
+    """Run the network in eval mode on images (N, h, w, C) as golden samples have them -> (N, num_outputs[, h, w])
+    float32.
 
     On the CPU, in fp32, one thread: the reference that nothing of a machine's own choices is in."""
+    at_once = images_at_once(images.shape[1:3])
+    if len(images) > at_once:
+        parts = torch.split(images, at_once)
+        return torch.cat([golden_outputs(network, transform, own_transform, part) for part in parts])
+    if transform.kind == "images" and own_transform is None:  # masks: of any size, not cut
+        transform = msgspec.structs.replace(transform, image_size=(images.shape[1], images.shape[2]))
     if own_transform is not None:
         ready = apply_custom(own_transform, custom_input(transform, images), 0, 0, torch.arange(len(images)))
     else:

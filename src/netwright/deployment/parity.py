@@ -10,15 +10,15 @@ import numpy.typing as npt
 from netwright.errors import WorkFailed
 
 Array = npt.NDArray[Any]
-Answers = tuple[Array, Array]  # logits (B, num_outputs), probabilities (B, K) or numbers (B, 1)
+Answers = tuple[Array, Array]  # logits (B, num_outputs), probabilities (B, K) or numbers (B, 1); of masks (B, …, H, W)
 Engine = Callable[[Array], Answers]  # of images (B, H, W, C)
 TOLERANCE = 1e-4  # of the largest logit; docs/deployment.md has what was measured
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How two answers to the same images differ. `num_ties` images have another likeliest class, by a difference within
-    the tolerance."""
+    """How two answers to the same images differ. `num_ties` images (of masks: pixels) have another likeliest class, by
+    a difference within the tolerance."""
 
     num_images: int
     largest_difference: float
@@ -31,11 +31,6 @@ class Parity:
         return asdict(self)
 
 
-def in_columns(rows: Array) -> Array:
-    """Return answers (B, K) as they are, and numbers (B,) as one column (B, 1)."""
-    return rows if rows.ndim > 1 else rows[:, None]
-
-
 @dataclass(frozen=True)
 class Judge:
     """Compares answers with the bundle's. `read` gives what the bundle reads in logits; `who` is judged."""
@@ -46,7 +41,7 @@ class Judge:
     tolerance: float = TOLERANCE
 
     def compare(self, expected: Array, found: Answers, sources: Sequence[str]) -> Parity:
-        """Compare answers with the bundle's logits (B, num_outputs) for the same images, by name `sources`.
+        """Compare answers with the bundle's logits (B, num_outputs[, H, W]) for the same images, by name `sources`.
 
         Logits may differ by `tolerance` of the largest one, probabilities by as much from what the bundle reads in the
         same logits; so the likeliest class differs only where two are that near. Raises WorkFailed that names the
@@ -74,14 +69,16 @@ class Judge:
             apart = np.abs(found.astype(np.float64) - expected)
         apart[np.isnan(apart)] = np.inf  # NaN is near to nothing
         apart[found == expected] = 0.0  # infinities too
-        row, column = np.unravel_index(int(apart.argmax()), apart.shape)
-        worst = float(apart[row, column])
+        place = np.unravel_index(int(apart.argmax()), apart.shape)
+        row, column, *pixel = map(int, place)
+        worst = float(apart[place])
         if worst > allowed:
-            of = f" of {self.class_names[int(column)]!r}" if apart.shape[1] == len(self.class_names) else ""
+            of = f" of {self.class_names[column]!r}" if apart.shape[1] == len(self.class_names) else ""
+            of += f" in row {pixel[0]}, column {pixel[1]}" if pixel else ""
             limit = f"{allowed:.3g}" + (f" ({how})" if how else "")
             raise WorkFailed(
-                f"{self.who} does not answer as the bundle: for {sources[int(row)]} {what}{of} is "
-                f"{found[row, column]:.6g} and the bundle's {expected[row, column]:.6g}, {worst:.3g} apart where "
+                f"{self.who} does not answer as the bundle: for {sources[row]} {what}{of} is "
+                f"{found[place]:.6g} and the bundle's {expected[place]:.6g}, {worst:.3g} apart where "
                 f"{limit} is allowed; nothing was written"
             )
         return worst

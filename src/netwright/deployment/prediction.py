@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netwright.data.labelled import Array
+from netwright.deployment.answer_tables import Columns, class_columns, mask_columns, number_columns
 from netwright.tasks.temperature import tempered
 
 
@@ -93,10 +94,16 @@ def _unreadable(answer: Answer) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Answering:
     """What a task's answers become: `rows` of a batch's answers (`Task.answers`) under a temperature, one an image, and
-    the answer of a source by its row, or by the error that it has in its place."""
+    the answer of a source by its row, or by the error that it has in its place.
+
+    `columns` are those of a file of answers, by the names of the classes and how many of the likeliest are wanted.
+    `beside_logits` is what an export gives beside its logits: (B, K), (B, 1) or, of `each_pixel`, (B, K, H, W)."""
 
     rows: Callable[[Tensor, float | None], Array]
     answer: Callable[[str, tuple[str, ...], Any, str | None], Answer]
+    columns: Callable[[tuple[str, ...], int | None], Columns]
+    beside_logits: Callable[[Tensor, float | None], Array]
+    each_pixel: bool = False
 
 
 def _probabilities(log_probabilities: Tensor, temperature: float | None) -> npt.NDArray[np.float64]:
@@ -112,7 +119,14 @@ def _number(source: str, class_names: tuple[str, ...], row: Any, error: str | No
 
 
 ANSWERING = {
-    "classification": Answering(_probabilities, Prediction),
-    "segmentation": Answering(_masks, MaskPrediction),
-    "regression": Answering(lambda numbers, temperature: numbers.numpy(), _number),
+    "classification": Answering(_probabilities, Prediction, class_columns, _probabilities),
+    "segmentation": Answering(
+        _masks, MaskPrediction, lambda names, top: mask_columns(names), _probabilities, each_pixel=True
+    ),
+    "regression": Answering(
+        lambda numbers, temperature: numbers.numpy(),
+        _number,
+        lambda names, top: number_columns(),
+        lambda numbers, temperature: numbers.numpy()[:, None],
+    ),
 }

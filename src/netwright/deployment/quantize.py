@@ -5,12 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from netwright.deployment.golden import images_at_once
 from netwright.deployment.packages import need, quietly
 from netwright.deployment.parity import Array
 
 # Where the arithmetic is. What comes before the first of them (scaling, views) stays in fp32, and so does softmax.
 QUANTIZED = ["Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat"]
 CALIBRATION_IMAGES = 128
+CALIBRATION_PIXELS = 2**22  # of masks, where each pixel is a sample: 16 images of 512 × 512
+
+
+def calibration_images(each_pixel: bool, image_size: tuple[int, int]) -> int:
+    """Return how many images of train are enough to know the ranges of activations."""
+    few = max(1, CALIBRATION_PIXELS // (image_size[0] * image_size[1]))
+    return min(CALIBRATION_IMAGES, few) if each_pixel else CALIBRATION_IMAGES
 
 
 def quantized(content: bytes, calibration: Array) -> bytes:
@@ -63,11 +71,12 @@ def _reader(images: Array) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands the calibration images out, 16 at a time."""
+        """Hands the calibration images out, at most 16 at a time."""
 
         def __init__(self) -> None:
+            step = images_at_once(images.shape[1:3], most=16)
             self._parts: Iterator[dict[str, Array]] = iter(
-                {"images": images[start : start + 16]} for start in range(0, len(images), 16)
+                {"images": images[start : start + step]} for start in range(0, len(images), step)
             )
 
         def get_next(self) -> dict[str, Array] | None:

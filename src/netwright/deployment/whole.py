@@ -8,12 +8,15 @@ from torch import Tensor, nn
 from netwright.data.transform import EvalTransform
 from netwright.data.views import with_views
 from netwright.deployment.bundle import Bundle
+from netwright.deployment.prediction import ANSWERING
 from netwright.errors import InputError
+
+USUAL_MULTIPLE = 32  # five halvings, as in torchvision's segmentation networks
 
 
 class WholeNetwork(nn.Module):
     """Pixels (B, H, W, C) of the bundle's input size -> logits (B, num_outputs), probabilities (B, K) or, without
-    classes, numbers (B, 1).
+    classes, numbers (B, 1). Of masks both are (B, …, H, W), and the size is what the network takes.
 
     uint8 from 0 to 255; float32 where the network was trained on floats (`value_range`, or ready tensors). `logits` are
     the network's outputs as its criterion takes them, their mean where the bundle has views; probabilities have gone
@@ -71,9 +74,17 @@ def input_dtype(transform: EvalTransform) -> torch.dtype:
     return torch.uint8 if transform.kind == "images" and transform.value_range in (None, (0, 255)) else torch.float32
 
 
-def example_images(bundle: Bundle, num: int, seed: int = 0) -> Tensor:
-    """Return noise (num, H, W, C) of the kind that the network takes."""
-    shape = (num, *bundle.image_size, bundle.transform.channels)
+def size_multiple(whole: WholeNetwork) -> int | None:
+    """Return what height and width have to be multiples of, so that the network's halvings lose no row; None for a
+    network of one size: one without masks, or whose own images are no such multiples."""
+    multiple = getattr(whole.network, "multiple", USUAL_MULTIPLE)
+    fits = all(side % multiple == 0 for side in whole.bundle.image_size)
+    return multiple if fits and ANSWERING[whole.bundle.task.name].each_pixel else None
+
+
+def example_images(bundle: Bundle, num: int, seed: int = 0, size: tuple[int, int] | None = None) -> Tensor:
+    """Return noise (num, H, W, C) of the kind that the network takes; of `size`, null: the bundle's input size."""
+    shape = (num, *(size or bundle.image_size), bundle.transform.channels)
     generator = torch.Generator().manual_seed(seed)
     if input_dtype(bundle.transform) == torch.uint8:
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
+from netwright.config.masks import IGNORED
 from netwright.evaluation.resampling import resampled_means
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.integer[Any]]
 RESAMPLES = 10_000
 LEVEL = 0.05
 
@@ -38,6 +40,45 @@ def compare_answers(right: tuple[Bools, Bools], losses: tuple[Floats, Floats]) -
         "log_loss_difference_interval": np.quantile(resampled_means(apart[:, None])[:, 0], [0.025, 0.975]).tolist(),
         "distinguishable": probability < LEVEL and not ends[0] <= 0 <= ends[1],
         "methods": f"exact McNemar test, two-sided; paired bootstrap over images, {RESAMPLES} resamples",
+    }
+
+
+def lost_answers(before: Classes, after: Classes, targets: Classes) -> dict[str, Any]:
+    """Return the accuracy before and after something was done to a classifier, and what is lost, with its interval by
+    paired bootstrap over images; all are classes (N,)."""
+    right = before == targets, after == targets
+    only_before, only_after = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    ends = paired_difference(only_before, only_after, len(targets))
+    return {
+        "fp32": float(right[0].mean()),
+        "int8": float(right[1].mean()),
+        "lost": (only_before - only_after) / len(targets),
+        "lost_interval": [0.0 - ends[1], 0.0 - ends[0]],
+        "same_class": float((before == after).mean()),
+        "num_samples": len(targets),
+    }
+
+
+def lost_pixels(before: Classes, after: Classes, targets: Classes) -> dict[str, Any]:
+    """Return the same of masks (N, H, W): shares of the pixels that have a class, resampling images."""
+    judged = targets != IGNORED
+    counts = np.stack(
+        [(found & judged).sum(axis=(1, 2)) for found in (judged, before == targets, after == targets, before == after)],
+        axis=1,
+    ).astype(np.float64)
+    right_before, right_after, same = (counts.sum(axis=0) / max(1.0, counts[:, 0].sum()))[1:]
+    ends = None
+    if len(targets) > 1:
+        drawn = resampled_means(counts)
+        ends = np.quantile((drawn[:, 1] - drawn[:, 2]) / np.maximum(drawn[:, 0], 1.0), [0.025, 0.975]).tolist()
+    return {
+        "fp32": float(right_before),
+        "int8": float(right_after),
+        "lost": float(right_before - right_after),
+        "lost_interval": ends,
+        "same_class": float(same),
+        "num_samples": len(targets),
+        "num_pixels": int(counts[:, 0].sum()),
     }
 
 

@@ -7,6 +7,7 @@ so that masks have the image's size.
 """
 
 from collections import OrderedDict
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,7 @@ class UNet(nn.Module):
     def __init__(self, encoder: WayDown | Encoder, model: Unet, num_outputs: int) -> None:
         super().__init__()
         self.encoder = encoder
+        self.multiple = prod(encoder.factors)  # of a size that the halvings divide without a rest
         widths = [model.width * 2**level for level in range(len(encoder.factors))]
         below = [*widths[1:], encoder.channels[-1]]  # channels of what comes up from the level below
         levels = zip(below, encoder.channels[:-1], widths, encoder.factors, strict=True)

@@ -36,18 +36,18 @@ class Segmentation:
         """Turn logits (B, num_outputs, H, W) of any precision into log-probabilities (B, K, H, W) float32."""
         return log_probabilities(outputs)
 
-    def confusions(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Count pixels by target and prediction: outputs (B, num_outputs, H, W), masks (B, H, W) -> (B, K, K) int64."""
+    def confusions(self, classes: Tensor, targets: Tensor) -> Tensor:
+        """Count pixels by target and prediction: classes (B, H, W), masks (B, H, W) -> (B, K, K) int64."""
         num_images, num_classes = len(targets), len(self.class_names)
         targets = targets.long()
         images = torch.arange(num_images, device=targets.device).view(-1, 1, 1)
-        cells = (images * num_classes + targets) * num_classes + self.classes(outputs)
+        cells = (images * num_classes + targets) * num_classes + classes
         counts = torch.bincount(cells[targets != IGNORED], minlength=num_images * num_classes**2)
         return counts.view(num_images, num_classes, num_classes)
 
     def count(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the confusion counts of a batch, (K · K,) int64."""
-        return self.confusions(outputs, targets).sum(dim=0).flatten()
+        return self.confusions(self.classes(outputs), targets).sum(dim=0).flatten()
 
     def numbers(self, counts: Sequence[float], num_samples: int) -> dict[str, float]:
         """Return the share of right pixels, and IoU and Dice, their means over the classes that there are."""
@@ -64,7 +64,7 @@ class Segmentation:
 
     def keep(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the confusion counts (B, K, K) of a batch's images, and how many pixels of each have a class, (B,)."""
-        counts = self.confusions(outputs, targets)
+        counts = self.confusions(self.classes(outputs), targets)
         return counts, counts.sum(dim=(1, 2))
 
     def to_mapping(self) -> dict[str, Any]:

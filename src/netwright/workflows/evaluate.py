@@ -29,15 +29,23 @@ from netwright.workflows.report import report_with
 
 
 def evaluate(
-    run: str | Path, *, split: str = "val", data: Any = None, data_root: str | None = None, shifts: bool = False
+    run: str | Path,
+    *,
+    split: str = "val",
+    data: Any = None,
+    masks: str | None = None,
+    data_root: str | None = None,
+    shifts: bool = False,
 ) -> dict[str, Any]:
     """Judge a run's best epoch by the run's folder or name, see `evaluate_run`; or a lone bundle on `data`."""
+    if masks is not None and data is None:
+        raise InputError(f"--masks are those of other images; give these too: --data IMAGES --masks {masks}")
     bundle, folder = locate(run)
     if folder is None:
         if split != "val":
             raise InputError(f"{bundle} is a bundle, which has no {split} split; give labelled images: --data OTHER")
-        return evaluate_bundle(bundle, data=data, data_root=data_root, shifts=shifts)
-    return evaluate_run(folder, Own(), split=split, data=data, data_root=data_root, shifts=shifts)
+        return evaluate_bundle(bundle, data=data, masks=masks, data_root=data_root, shifts=shifts)
+    return evaluate_run(folder, Own(), split=split, data=data, masks=masks, data_root=data_root, shifts=shifts)
 
 
 def evaluate_run(
@@ -46,6 +54,7 @@ def evaluate_run(
     *,
     split: str,
     data: Any = None,
+    masks: str | None = None,
     data_root: str | None = None,
     series: str | None = None,
     shifts: bool = False,
@@ -54,7 +63,8 @@ def evaluate_run(
 
     `series` names the series of seeds whose one look this is part of. `shifts` adds the accuracy on images that are
     moved by 1 to 4 pixels, which takes 17 more passes.
-    `data` is another labelled set of the same classes, judged in place of the run's own splits. Raises InputError when
+    `data` is another labelled set of the same classes (and `masks` its masks), judged in place of the run's own splits.
+    Raises InputError when
     the run has no such split, DataError when its data have changed."""
     recipe = folder.read_recipe()
     if data_root is not None:
@@ -66,7 +76,7 @@ def evaluate_run(
             prepared = open_own_split(folder, own, recipe, predictor, split)
         else:
             prepared = open_other_data(
-                recipe.data, own, data, predictor, data_root, Split(by_time=recipe.split.by_time)
+                recipe.data, own, data, predictor, data_root, Split(by_time=recipe.split.by_time), masks
             )
             split = _split_of_other(folder, prepared)
         rows_of = "test" if split == "other" else split

@@ -3,7 +3,7 @@
 What differs between tasks is in one module each: `judging_classes`, `judging_numbers`, `judging_masks`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from netwright.config.recipe import Recipe
 from netwright.data.fingerprint import sample_digests
@@ -41,11 +42,13 @@ class Judging:
     fit: Callable[[Outputs], float | None]
     measure: Callable[..., dict[str, Any]]
     beside: Callable[..., dict[str, Any]]
+    kept_without_run: Callable[[Tensor, Tensor, Task], tuple[Tensor, Tensor]]
     without_run: Callable[..., tuple[Outputs, TrainTargets, dict[str, Any]]]
     predicted: Callable[[Outputs], npt.NDArray[Any]]
     explain: Callable[..., dict[str, Any]]
     optimism: Callable[[dict[str, Any], int], float | None]
     draw: Callable[[RunFolder, str, dict[str, Any], Task, str], Path]
+    lost: Callable[..., dict[str, Any]]
 
     def short(self, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the numbers of a split that decide, and how many views there were."""
@@ -53,7 +56,7 @@ class Judging:
 
 
 def _of(module: ModuleType) -> Judging:
-    names = ("fit", "measure", "beside", "without_run", "predicted", "explain", "optimism", "draw")
+    names = [field.name for field in fields(Judging)][2:]
     return Judging(module.HEADLINE, module.DECIDING, *(getattr(module, name) for name in names))
 
 

@@ -13,6 +13,7 @@ from netwright.data.labelled import LabelledData, Rows
 from netwright.data.prepare import PreparedData
 from netwright.evaluation.baselines import baselines
 from netwright.evaluation.calibration import fit_temperature
+from netwright.evaluation.compare import lost_answers
 from netwright.evaluation.diagnosis import diagnose
 from netwright.evaluation.intervals import wilson
 from netwright.evaluation.metrics import classification_metrics
@@ -80,6 +81,11 @@ def beside(
     return found | without_twins(outputs, prepared, split)
 
 
+def kept_without_run(answers: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Return what `without_run` is given of a batch: its answers and targets as they are."""
+    return answers, targets
+
+
 def without_run(
     answers: Tensor, targets: Tensor, rows: Tensor, task: Task, temperature: float | None
 ) -> tuple[Outputs, TrainTargets, dict[str, Any]]:
@@ -134,6 +140,11 @@ def named_suspects(
         }
         for each in suspects(probabilities, targets)
     ]
+
+
+def lost(before: npt.NDArray[Any], after: npt.NDArray[Any], targets: Rows) -> dict[str, Any]:
+    """Return what another network, such as one in 8 bits, costs in right answers; all are classes (N,)."""
+    return lost_answers(before, after, targets)
 
 
 def predicted(outputs: Outputs) -> npt.NDArray[Any]:

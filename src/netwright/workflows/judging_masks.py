@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from netwright.config.masks import IGNORED
 from netwright.config.optimization import Criterion
 from netwright.data.prepare import PreparedData
-from netwright.errors import InputError
+from netwright.evaluation.compare import lost_pixels
 from netwright.evaluation.masks import image_scores, majority, mask_metrics
 from netwright.evaluation.outputs import Outputs
 from netwright.runs.folder import RunFolder
+from netwright.tasks.segmentation import Segmentation
 from netwright.tasks.task import Task, TrainTargets
 from netwright.workflows.judging_classes import explain as explain  # right pixels are an accuracy too
 
@@ -35,6 +38,10 @@ def measure(
     fitted_here: bool,
 ) -> dict[str, Any]:
     """Return the metrics of a split's confusion counts, with each class's Dice as `dice_of`."""
+    return _measured(outputs, task)
+
+
+def _measured(outputs: Outputs, task: Task) -> dict[str, Any]:
     found = mask_metrics(outputs.answers.numpy(), task.class_names, loss=outputs.loss)
     return found | {"dice_of": {each["label"]: each["dice"] for each in found["per_class"]}}
 
@@ -54,14 +61,25 @@ def beside(
     return {"baselines": {"majority": majority(targets.counts.tolist(), confusion, prepared.labelled.class_names)}}
 
 
+def kept_without_run(answers: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Return of a batch's log-probabilities (B, K, H, W) the confusion counts (B, K, K), and (B, 2) of each image the
+    log loss of its pixels together and how many have a class."""
+    assert isinstance(task, Segmentation)
+    judged = targets != IGNORED
+    classes = targets.long().masked_fill(~judged, 0)
+    losses = -answers.gather(1, classes.unsqueeze(1))[:, 0].double() * judged
+    confusions = task.confusions(answers.argmax(dim=1), targets)
+    return confusions, torch.stack([losses.sum(dim=(1, 2)), judged.sum(dim=(1, 2))], dim=1)
+
+
 def without_run(
     answers: Tensor, targets: Tensor, rows: Tensor, task: Task, temperature: float | None
 ) -> tuple[Outputs, TrainTargets, dict[str, Any]]:
-    """Refuse: a lone bundle does not say what the values of masks mean."""
-    raise InputError(
-        "a bundle alone can't be judged on masks, since it does not say which value of a mask is which class; give the "
-        "run: netwright evaluate RUN --data FOLDER"
-    )
+    """Judge a lone bundle by what `kept_without_run` kept of N images; the loss is the mean log loss of pixels."""
+    loss, num_pixels = targets.sum(dim=0).tolist()
+    outputs = Outputs(answers, targets[:, 1].long(), rows, {}, loss / max(1.0, num_pixels))
+    known = TrainTargets(task.class_names, answers.sum(dim=(0, 2)))
+    return outputs, known, _measured(outputs, task)
 
 
 def predicted(outputs: Outputs) -> npt.NDArray[Any]:
@@ -72,6 +90,11 @@ def predicted(outputs: Outputs) -> npt.NDArray[Any]:
 def optimism(metrics: dict[str, Any], networks: int) -> float | None:
     """Return None: by how much the best of several networks is too good is known of fractions of images alone."""
     return None
+
+
+def lost(before: npt.NDArray[Any], after: npt.NDArray[Any], targets: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return what another network, such as one in 8 bits, costs in right pixels; all are classes (N, H, W)."""
+    return lost_pixels(before, after, targets)
 
 
 def draw(folder: RunFolder, split: str, metrics: dict[str, Any], task: Task, title: str) -> Path:

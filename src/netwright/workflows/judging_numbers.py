@@ -9,6 +9,7 @@ from torch import Tensor
 
 from netwright.config.optimization import Criterion
 from netwright.data.prepare import PreparedData
+from netwright.errors import InputError
 from netwright.evaluation.diagnosis import diagnose_numbers
 from netwright.evaluation.numbers import mean_baseline, number_metrics
 from netwright.evaluation.outputs import Outputs
@@ -53,6 +54,11 @@ def beside(
     return {"baselines": found | beside_rows(predicted(outputs), prepared, split, train)}
 
 
+def kept_without_run(answers: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Return what `without_run` is given of a batch: its answers and targets as they are."""
+    return answers, targets
+
+
 def without_run(
     answers: Tensor, targets: Tensor, rows: Tensor, task: Task, temperature: float | None
 ) -> tuple[Outputs, TrainTargets, dict[str, Any]]:
@@ -76,6 +82,11 @@ def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, sto
 def optimism(metrics: dict[str, Any], networks: int) -> float | None:
     """Return None: by how much the best of several networks is too good is known of fractions alone."""
     return None
+
+
+def lost(before: npt.NDArray[Any], after: npt.NDArray[Any], targets: npt.NDArray[Any]) -> dict[str, Any]:
+    """Refuse: what int8 costs is said of classes alone."""
+    raise InputError("--int8 says what it costs in accuracy, and this network gives numbers; leave it out")
 
 
 def draw(folder: RunFolder, split: str, metrics: dict[str, Any], task: Task, title: str) -> Path:

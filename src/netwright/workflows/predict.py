@@ -12,17 +12,17 @@ import numpy as np
 from netwright.config.engines import ENGINES, PRECISIONS, EngineName, Precision
 from netwright.config.sections import Runtime
 from netwright.data.image_paths import image_files, image_paths
-from netwright.deployment.answer_tables import csv_text
+from netwright.deployment.answer_tables import class_columns, csv_text, mask_columns, number_columns
 from netwright.deployment.archive import is_bundle
 from netwright.deployment.engine_choice import EngineChoice
-from netwright.deployment.prediction import Answer
+from netwright.deployment.prediction import ANSWERING, Answer
 from netwright.deployment.predictor import Predictor, load_predictor
 from netwright.deployment.stream import predict_array, predict_stream
 from netwright.errors import DataError, InputError, MachineError, WeightsError, did_you_mean, listed
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
-from netwright.workflows.predict_masks import predict_masks
+from netwright.workflows.predict_masks import mask_files, predict_masks
 from netwright.workflows.predict_rows import predict_rows
 
 MOST_PLOTTED = 12
@@ -54,14 +54,15 @@ def predict_files(
         files = list(image_paths(paths, standard_input))
         if not files:
             raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
-        if out_masks is not None or predictor.bundle.task.name == "segmentation":
+        if out_masks is not None or ANSWERING[predictor.bundle.task.name].each_pixel:
             if plot is not None:
                 raise InputError(
                     "--plot draws probabilities, and masks have one for each pixel; use --out-masks FOLDER"
                 )
             if engine not in ("auto", "torch"):
                 raise InputError(f"masks are computed by torch, and --engine is {engine}; leave it out")
-            return {"predictions": list(predict_masks(predictor, files, out_masks)), "calibrated": False}
+            names = None if out_masks is None else mask_files(files, out_masks)
+            return {"predictions": list(predict_masks(predictor, files, names)), "calibrated": False}
         answers = _answers(EngineChoice(predictor, engine, tell), files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
@@ -72,9 +73,12 @@ def predict_files(
 def csv_lines(predictions: Sequence[dict[str, Any]], top: int | None) -> Iterator[str]:
     """Yield predictions as the lines of a CSV, a column a class in the order of their names, numbers as numbers."""
     if any("value" in each for each in predictions):
-        return csv_text(predictions, None, top)
+        return csv_text(predictions, number_columns())
+    shares = next((each["shares"] for each in predictions if "shares" in each), None)
+    if shares is not None:
+        return csv_text(predictions, mask_columns(tuple(shares)))
     names = {name for each in predictions for name in each.get("probabilities", ())}
-    return csv_text(predictions, sorted(names, key=_by_number), top)
+    return csv_text(predictions, class_columns(sorted(names, key=_by_number), top))
 
 
 def _by_number(name: str) -> tuple[int, str]:
@@ -144,7 +148,8 @@ def opened(
         raise MachineError("this machine's hardware has no bf16, which would be emulated, slowly; use --precision fp32")
     with applied(machine):
         predictor = load_predictor(bundle, machine, model=own.model, transform=own.transform)
-        takes_rows, gives_masks = predictor.transform.kind == "rows", predictor.bundle.task.name == "segmentation"
+        takes_rows = predictor.transform.kind == "rows"
+        gives_masks = ANSWERING[predictor.bundle.task.name].each_pixel
         if engine in ("onnx", "openvino") and (takes_rows or gives_masks):
             what = "the rows of a table" if takes_rows else "masks"
             raise InputError(f"{what} are computed by torch alone, and the engine is {engine}; leave it out")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from netwright.config.engines import EngineName, Precision
 from netwright.data.image_paths import image_paths
-from netwright.deployment.answer_tables import check_suffix, write_answers
+from netwright.deployment.answer_tables import Columns, check_suffix, write_answers
 from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.journal import Journal
+from netwright.deployment.prediction import ANSWERING
 from netwright.deployment.predictor import Predictor
 from netwright.deployment.stream import Source, predict_stream
 from netwright.errors import DataError, InputError, Interrupted
@@ -21,11 +22,12 @@ from netwright.files.atomic import explained
 from netwright.workflows.interrupt import StopSwitch, stop_switch
 from netwright.workflows.own import Own
 from netwright.workflows.predict import opened
-from netwright.workflows.predict_masks import refuse_masks
+from netwright.workflows.predict_masks import mask_files, predict_masks
 from netwright.workflows.predict_rows import predict_rows
 
 MOST_COLUMNS = 100  # with more classes than that a file has the five likeliest of each image, unless told otherwise
 FEW = 5
+Answered = Callable[[Iterator[Source]], Iterator[list[dict[str, Any]]]]
 
 
 def predict_into(
@@ -34,6 +36,7 @@ def predict_into(
     out: Path,
     *,
     top: int | None = None,
+    out_masks: Path | None = None,
     batch_size: int | None = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -45,9 +48,10 @@ def predict_into(
     """Predict images into `out` (.csv, .jsonl or .parquet) and return how many there were and how quickly it went.
 
     `paths` are as in `data.image_paths`. What can't be read has its reason in the file. A prediction that was stopped
-    or killed goes on with the same call; its answers so far are in OUT.part. `engine` and `precision` are as in
-    `predict.opened`; `tell` gets what a user should know of them. Raises InputError when `out` is there
-    already and not to be overwritten, Interrupted when asked to stop, DataError when there is no image."""
+    or killed goes on with the same call; its answers so far are in OUT.part. Of a network that gives masks a line has
+    each class's share of the pixels, and `out_masks` is the folder that the masks themselves are written into. `engine`
+    and `precision` are as in `predict.opened`; `tell` gets what a user should know of them. Raises InputError when
+    `out` is there already and not to be overwritten, Interrupted when asked to stop, DataError for no image."""
     check_suffix(out)
     journal_path = out.with_name(out.name + ".part")
     if overwrite:
@@ -56,7 +60,6 @@ def predict_into(
         raise InputError(f"{out} is there already; give another name, or --overwrite")
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
     with opened(run, Own(), engine, precision) as predictor, stop_switch() as switch:
-        refuse_masks(predictor, "--out, one file of answers,")
         with explained(out, 0):
             out.parent.mkdir(parents=True, exist_ok=True)
         if predictor.transform.kind == "rows":
@@ -64,17 +67,25 @@ def predict_into(
         first = next(sources, None)
         if first is None:
             raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
+        sources = chain([first], sources)
         choice = EngineChoice(predictor, engine, tell)
-        classes = predictor.bundle.task.class_names or None
-        top = top or (FEW if classes and len(classes) > MOST_COLUMNS else None)
+        task = predictor.bundle.task
+        top = top or (FEW if len(task.class_names) > MOST_COLUMNS else None)
         about = {"network": predictor.fingerprint(), "top": top, "precision": predictor.machine.precision}
+        if out_masks is not None or ANSWERING[task.name].each_pixel:
+            files = [path for path, _ in sources]
+            names = None if out_masks is None else mask_files(files, out_masks)
+            about |= {"masks": None if out_masks is None else str(out_masks)}
+            sources, answered = iter((path, path) for path in files), _masks_of(predictor, names)
+        else:
+            answered = _answers_of(choice, batch_size, top)
         with Journal(out, about) as journal:
-            remaining = journal.remaining(chain([first], sources))
+            remaining = journal.remaining(sources)
             known = journal.num_done
             start = time.perf_counter()
-            _predict(choice, remaining, journal, switch, batch_size, top, quiet)
+            _predict(answered(remaining), journal, switch, quiet)
             seconds = time.perf_counter() - start
-            num_errors = _finish(journal, out, classes, top)
+            num_errors = _finish(journal, out, ANSWERING[task.name].columns(task.class_names, top))
     num_new = journal.num_done - known
     return {
         "out": str(out),
@@ -92,7 +103,8 @@ def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int |
     """Predict the rows of tables into `out`; they lie in memory and take seconds, so nothing is gone on with."""
     start = time.perf_counter()
     answers = [answer.to_mapping(top) for some in predict_rows(predictor, paths) for answer in some]
-    write_answers(out, answers, predictor.bundle.task.class_names or None, top)
+    task = predictor.bundle.task
+    write_answers(out, answers, ANSWERING[task.name].columns(task.class_names, top))
     seconds = time.perf_counter() - start
     return {
         "out": str(out),
@@ -106,20 +118,25 @@ def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int |
     }
 
 
-def _predict(
-    choice: EngineChoice,
-    sources: Iterator[Source],
-    journal: Journal,
-    switch: StopSwitch,
-    batch_size: int | None,
-    top: int | None,
-    quiet: bool,
-) -> None:
+def _answers_of(choice: EngineChoice, batch_size: int | None, top: int | None) -> Answered:
+    """Answer images in batches."""
+    return lambda sources: (
+        [answer.to_mapping(top) for answer in some]
+        for some in predict_stream(choice.predictor, sources, batch_size, choice)
+    )
+
+
+def _masks_of(predictor: Predictor, names: Mapping[str, Path] | None) -> Answered:
+    """Answer pictures one by one, and write their masks where `names` has a file for each."""
+    return lambda sources: ([answer] for answer in predict_masks(predictor, (name for _, name in sources), names))
+
+
+def _predict(answered: Iterator[list[dict[str, Any]]], journal: Journal, switch: StopSwitch, quiet: bool) -> None:
     hidden = quiet or not sys.stderr.isatty()
     form = "{n_fmt} images, {rate_fmt}, {elapsed}"
     with tqdm(unit=" images", initial=journal.num_done, bar_format=form, disable=hidden, leave=False) as bar:
-        for answers in predict_stream(choice.predictor, sources, batch_size, choice):
-            journal.add([answer.to_mapping(top) for answer in answers])
+        for answers in answered:
+            journal.add(answers)
             bar.update(len(answers))
             if switch.on:
                 raise Interrupted(
@@ -127,7 +144,7 @@ def _predict(
                 )
 
 
-def _finish(journal: Journal, out: Path, classes: Sequence[str] | None, top: int | None) -> int:
+def _finish(journal: Journal, out: Path, columns: Columns) -> int:
     """Write the answers into their file and remove the journal; return how many are errors."""
     num_errors = 0
 
@@ -137,6 +154,6 @@ def _finish(journal: Journal, out: Path, classes: Sequence[str] | None, top: int
             num_errors += "error" in answer
             yield answer
 
-    write_answers(out, counted(), classes, top)
+    write_answers(out, counted(), columns)
     journal.remove()
     return num_errors

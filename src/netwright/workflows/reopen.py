@@ -9,7 +9,7 @@ import numpy as np
 
 from netwright.config.recipe import Recipe
 from netwright.config.sections import Data, Split
-from netwright.data.discover import describe_source
+from netwright.data.discover import TABLE_SUFFIXES, describe_source
 from netwright.data.fingerprint import fingerprint
 from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
@@ -60,6 +60,13 @@ def open_neighbours(folder: RunFolder, own: Own, recipe: Recipe, predictor: Pred
         return None
 
 
+def _is_table(source: str, of_masks: bool) -> bool:
+    """Say whether data are a table; images with masks need no folder a class."""
+    if of_masks:
+        return Path(source).suffix.lower() in TABLE_SUFFIXES
+    return describe_source(source, training=False) == "table"
+
+
 def open_other_data(
     section: Data,
     own: Own,
@@ -67,21 +74,27 @@ def open_other_data(
     predictor: Predictor,
     data_root: str | None = None,
     split: Split | None = None,
+    masks: str | None = None,
 ) -> PreparedData:
     """Open other labelled data of the same classes, their test split or else all of them, as one split called test.
 
     `section` is the recipe's of the run: how arrays are to be read; of `split` the column of time. The columns of a
-    table are what they were in training, whatever they look like now."""
+    table are what they were in training, whatever they look like now. `masks` are the folder or column of the other
+    images' masks; null: the column of the run, or the masks/ beside images/ in their folder."""
     named = isinstance(data, (str, Path))
     source = str(data) if named else section.source
     section = msgspec.structs.replace(section, classes=None, group_by=None, source=source)
-    if not (named and describe_source(source, training=False) == "table"):
+    if not (named and _is_table(source, section.masks is not None)):
         section = msgspec.structs.replace(section, **dict.fromkeys(TABLE_FIELDS))
     elif data_root is None:  # another table's paths begin at its own folder
         section = msgspec.structs.replace(section, root=None)
-    if section.masks is not None and named and Path(source).is_dir():  # it holds its own: images/ and masks/
-        section = msgspec.structs.replace(section, masks=source)
     task = predictor.bundle.task
+    if masks is not None and section.masks is None:
+        raise InputError(f"--masks is for networks that give masks, and this one was trained for {task.name}")
+    if masks is not None:
+        section = msgspec.structs.replace(section, masks=masks)
+    elif section.masks is not None and named and Path(source).is_dir():  # it holds its own: images/ and masks/
+        section = msgspec.structs.replace(section, masks=source)
     table = predictor.transform.table
     if table is not None:
         kinds: dict[str, str] = {column.name: column.kind for column in table.columns}

@@ -101,9 +101,17 @@ def _bundle(
         transform=prepared.transform,
         epoch=epoch,
         metrics={split: JUDGINGS[task.name].short(numbers) for split, numbers in metrics.items()},
-        data={"name": name, "fingerprint": prepared.fingerprint, "num_train": num_train},
+        data={"name": name, "fingerprint": prepared.fingerprint, "num_train": num_train, **_coding(prepared)},
         temperature=temperature,
     )
+
+
+def _coding(prepared: PreparedData) -> dict[str, Any]:
+    """Return which value of a mask's pixels means what, for a lone bundle to be judged on masks."""
+    masks = prepared.labelled.masks
+    if masks is None:
+        return {}
+    return {"mask_classes": masks.coding.said_classes, "mask_ignore": list(masks.coding.said_ignored)}
 
 
 def draw_plots(folder: RunFolder, state: TrainingState, task: Task, best_epoch: int, metrics: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Some images of a run's own data again, as its network sees them: to compare an export on, or to calibrate it with."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ import torch
 
 from netwright.data.labelled import LabelledData
 from netwright.data.prepare import PreparedData, prepare_like
-from netwright.data.shown import shown_pixels
+from netwright.data.shown import shown_masks, shown_pixels
 from netwright.data.splits import read_manifest
 from netwright.deployment.predictor import Predictor
 from netwright.errors import NetwrightError
@@ -19,10 +20,11 @@ from netwright.workflows.reopen import open_own_data
 
 @dataclass(frozen=True)
 class SplitImages:
-    """`images` (N, h, w, C) before scaling, with `targets` (N,) and names; or why there are none."""
+    """`images` (N, h, w, C) before scaling, with `targets` (N,), or masks (N, h, w), and names; or why there are
+    none."""
 
     images: torch.Tensor | None = None
-    targets: npt.NDArray[np.int64] | None = None
+    targets: npt.NDArray[Any] | None = None
     names: tuple[str, ...] = ()
     prepared: PreparedData | None = None
     why_not: str = ""
@@ -48,4 +50,5 @@ def _some(
     chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]
     prepared = prepare_like(labelled, {split: chosen}, predictor.transform, own.transform)
     names = tuple(str(labelled.sample_names[row]) for row in chosen)
-    return SplitImages(shown_pixels(prepared, chosen), labelled.targets[chosen], names, prepared)
+    targets = labelled.targets[chosen] if labelled.masks is None else shown_masks(prepared, chosen)
+    return SplitImages(shown_pixels(prepared, chosen), targets, names, prepared)
