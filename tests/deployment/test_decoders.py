@@ -51,7 +51,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def process_of(decoders: InTurn) -> int:
-    (decoder,) = decoders.every._idle
+    (decoder,) = decoders.every.every
     return int(decoder.process.pid)
 
 
@@ -113,4 +113,25 @@ def test_who_goes_away_leaves_no_answer_to_the_next(decoders: InTurn, picture: b
 
     np.testing.assert_array_equal(decoders._runner.run(hasty()), TRANSFORM.view(TRANSFORM.decode(picture)))
     assert decoders.decode(picture).shape == (8, 8, 3)
-    assert len(decoders.every._idle) == 1
+    assert len(decoders.every.every) == 1
+
+
+def test_what_was_given_ahead_outlives_a_process_that_ends(decoders: InTurn, picture: bytes) -> None:
+    async def stopped_in_the_midst() -> list[Any]:
+        waiting = [asyncio.ensure_future(decoders.every.decode(picture)) for _ in range(6)]
+        await asyncio.sleep(0)
+        os.kill(process_of(decoders), signal.SIGKILL)
+        return await asyncio.gather(*waiting)
+
+    for answer in decoders._runner.run(stopped_in_the_midst()):
+        np.testing.assert_array_equal(answer, TRANSFORM.view(TRANSFORM.decode(picture)))
+
+
+def test_a_picture_that_hangs_is_blamed_and_those_behind_it_are_not(decoders: InTurn, picture: bytes) -> None:
+    async def hanging() -> list[Any]:
+        os.kill(process_of(decoders), signal.SIGSTOP)
+        return await asyncio.gather(*(decoders.every.decode(picture) for _ in range(3)), return_exceptions=True)
+
+    first, *rest = decoders._runner.run(hanging())
+    assert isinstance(first, DataError)
+    assert [each.shape for each in rest] == [(8, 8, 3)] * 2

@@ -22,7 +22,7 @@ from netwright.config.serving import Serving
 from netwright.web.app import build_app
 from netwright.web.guard import Access
 from netwright.web.metrics import Metrics
-from netwright.web.server import listen
+from netwright.web.server import listen, protocol_for
 from netwright.workflows.serve import Service, open_service
 
 HOSTS = frozenset({"127.0.0.1", "localhost"})
@@ -65,7 +65,8 @@ def serving(
     metrics = Metrics()
     with open_service(str(bundle), limits, metrics.batches.observe) as service:
         app = build_app(service, access or Access(HOSTS), limits, metrics)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        http = protocol_for(service, metrics)
+        server = uvicorn.Server(uvicorn.Config(app, http=http, log_level="error", lifespan="off"))
         listening = listen("127.0.0.1", 0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from netwright.config.serving import Serving
-from netwright.web.guard import Access
+from netwright.web.guard import HEADERS, Access
 from netwright.web.server import access_for
 from netwright.workflows.serve import Service
 from tests.web.conftest import HOSTS, serving, until
@@ -98,6 +98,15 @@ def test_when_full_it_says_so_at_once_and_health_answers(
     refused = client.post("/predict", content=pictures[0].read_bytes(), headers=BYTES)
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
+    again = time.monotonic()
+    assert client.post("/predict", content=pictures[0].read_bytes(), headers=BYTES).status_code == 503
+    assert time.monotonic() - again > 0.1, "who asks anew at once is heard at once"
+    parts = (pictures[0].read_bytes()[place : place + 50] for place in range(0, 500, 50))
+    parsed = client.post("/predict", content=parts, headers=BYTES)  # in chunks: not turned down at the door
+    assert parsed.status_code == 503
+    assert parsed.json() == refused.json()
+    assert refused.headers.items() >= {(name, value) for name, value in HEADERS.items()}
+    assert 'netwright_requests_total{path="/predict",status="503"} 3.0' in client.get("/metrics").text
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
     assert time.monotonic() - start < 15, "it waited for the network"
@@ -111,7 +120,7 @@ def test_when_full_it_says_so_at_once_and_health_answers(
 def test_what_waits_for_a_decoder_past_its_deadline_is_503(bundle: Path, pictures: list[Path]) -> None:
     limits = Serving(decoders=1, deadline_seconds=0.3, decode_seconds=2.0)
     with serving(bundle, limits) as (client, service):
-        (decoder,) = service._decoders._idle
+        (decoder,) = service._decoders.every
         os.kill(decoder.process.pid, signal.SIGSTOP)  # the first image is decoded until it is given up
         answers: list[httpx.Response] = []
 

@@ -8,26 +8,40 @@ the two would cost a small image more than its decoding; no path, no URL, no pic
 import asyncio
 import contextlib
 import multiprocessing
-import signal
 import socket
-import struct
 import sys
 from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 
 from netwright.data.labelled import Array
 from netwright.data.transform import EvalTransform
-from netwright.errors import DataError, NetwrightError
+from netwright.deployment.decoding_process import LENGTH, REASON, SHAPE, receive, work
+from netwright.errors import DataError
 
-_LENGTH = struct.Struct("<Q")
-_SHAPE = struct.Struct("<3I")
-_PIXELS, _REASON = b"\0", b"\1"
 _START_SECONDS = 60.0
 _MOST_READ = 2**18  # bytes at once; an image of 224 × 224 is 0.15 million
+_MOST_AHEAD = 4  # pictures that a process is given; one that hangs holds up the others as long
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A picture, who waits for its pixels, whether a process is at it, and how many ended while they were."""
+
+    content: bytes
+    answer: "asyncio.Future[Array]"
+    begun: bool = False
+    ended: int = 0
+
+
+def _give_up(asked: _Asked) -> None:
+    """Tell who waits that no process has begun; whoever decodes it later answers nobody."""
+    if not asked.begun and not asked.answer.done():
+        asked.answer.set_exception(TimeoutError())
 
 
 class Decoders:
@@ -38,156 +52,188 @@ class Decoders:
         # fork, which is left, would copy this process's threads' locks; Windows has only spawn
         self._context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            self._context.set_forkserver_preload([__name__])
+            self._context.set_forkserver_preload([work.__module__])
         self._arguments = (msgspec.json.encode(transform), most_pixels)
-        self._idle = deque(self._start() for _ in range(processes))
-        self._queue: deque[asyncio.Future[_Decoder]] = deque()  # of those who wait for a process
-        for decoder in self._idle:
+        self._queue: deque[_Asked] = deque()  # while all processes have as much as they are given ahead
+        self.every = [self._start() for _ in range(processes)]
+        for decoder in self.every:
             decoder.wait_until_ready()
 
     async def decode(self, content: bytes, deadline: float | None = None) -> Array:
         """Return the pixels (H, W, C) uint8 of one picture, as `EvalTransform.view` gives them.
 
         Raises DataError for what is no picture, is too large, ends the decoder or takes too long; TimeoutError when no
-        process is free before the `deadline`, by time.monotonic(), which is asyncio's clock."""
-        decoder = await self._take(deadline)
+        process begins with it before the `deadline`, by time.monotonic(), which is asyncio's clock."""
+        loop = asyncio.get_running_loop()
+        asked = _Asked(content, loop.create_future())
+        self._queue.append(asked)
+        self._hand_out()
+        if asked.begun or deadline is None:
+            return await asked.answer
+        too_late = loop.call_at(deadline, _give_up, asked)
         try:
-            for _ in range(2):  # a process may have ended for another reason: the image is not at fault for that
-                try:
-                    return await decoder.decode(content, self._seconds)
-                except TimeoutError:
-                    raise DataError(self._blamed(f"took more than {self._seconds:g} s to decode")) from None
-                except OSError:
-                    decoder = self._another(decoder)
-            raise DataError(self._blamed("ended the decoder twice"))
+            return await asked.answer
         finally:
-            self._give(decoder if decoder.is_idle else self._another(decoder))
+            too_late.cancel()
 
     def close(self) -> None:
         """End all processes."""
-        while self._idle:
-            self._idle.popleft().end()
+        for decoder in self.every:
+            decoder.end()
 
-    @staticmethod
-    def _blamed(why: str) -> str:
-        return f"the image {why}; it is damaged, or made to harm"
-
-    async def _take(self, deadline: float | None) -> "_Decoder":
-        if self._idle:
-            return self._idle.popleft()
-        turn: asyncio.Future[_Decoder] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await turn
-        except (asyncio.CancelledError, TimeoutError):
-            if turn.done() and not turn.cancelled():
-                self._give(turn.result())
-            raise
-
-    def _give(self, decoder: "_Decoder") -> None:
+    def _hand_out(self) -> None:
+        """Give what waits to the processes that have least to do."""
         while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(decoder)
+            decoder = min(self.every, key=lambda each: each.num_asked)
+            if decoder.num_asked >= _MOST_AHEAD:
                 return
-        self._idle.append(decoder)
+            asked = self._queue.popleft()
+            if not asked.answer.done():  # else nobody waits for it any more
+                decoder.ask(asked)
 
-    def _another(self, ended: "_Decoder") -> "_Decoder":
+    def _replace(self, ended: "_Decoder", asked: Sequence[_Asked]) -> None:
+        """Start another process in the place of one that ended; what it had to do goes first."""
         ended.end()
-        return self._start()
+        self.every[self.every.index(ended)] = self._start()
+        self._queue.extendleft(reversed(asked))
+        self._hand_out()
 
     def _start(self) -> "_Decoder":
         ours, theirs = socket.socketpair()
-        process = self._context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
+        process = self._context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
         process.start()
         theirs.close()
-        return _Decoder(process, ours)
+        return _Decoder(process, ours, self._seconds, self._hand_out, self._replace)
 
 
 class _Decoder:
-    """One process and our end of its socket: one picture at a time."""
+    """One process and our end of its socket. It answers in the order in which it is asked.
 
-    def __init__(self, process: Any, ours: socket.socket) -> None:
-        self.process, self._socket = process, ours
-        self._ready, self.is_idle = False, True  # not idle: it owes an answer, or has ended
+    It is given a few pictures ahead: under a flood the event loop comes back to a socket only after it has turned down
+    some hundred requests, and a process with one picture at a time would wait for that."""
+
+    def __init__(
+        self,
+        process: Any,
+        ours: socket.socket,
+        seconds: float,
+        free: Callable[[], None],
+        lost: Callable[["_Decoder", Sequence[_Asked]], None],
+    ) -> None:
+        self.process, self._socket, self._seconds = process, ours, seconds
+        self._free, self._lost = free, lost
+        self._asked: deque[_Asked] = deque()
+        self._unsent, self._got = bytearray(), bytearray()
+        self._ready = self._watched = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def num_asked(self) -> int:
+        """Return how many answers it owes."""
+        return len(self._asked)
 
     def wait_until_ready(self) -> None:
         """Wait until it has loaded what it needs, before there is an event loop."""
         self._socket.settimeout(_START_SECONDS)
-        _receive(self._socket)
-        self._socket.setblocking(False)
+        receive(self._socket)
         self._ready = True
 
-    async def decode(self, content: bytes, seconds: float) -> Array:
-        """Have one picture decoded. Raises DataError with the reason, TimeoutError, or OSError when it has ended."""
-        self.is_idle = False
-        if not self._ready:
+    def ask(self, asked: _Asked) -> None:
+        """Have one picture decoded; its future gets the pixels or the reason."""
+        if not self._watched:
             self._socket.setblocking(False)
-            async with asyncio.timeout(_START_SECONDS):
-                await self._next()
-            self._ready = True
-        async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().sock_sendall(self._socket, _LENGTH.pack(len(content)) + content)
-            answer = await self._next()
-        self.is_idle = True
-        if answer[:1] == _REASON:
-            raise DataError(bytes(answer[1:]).decode())
-        return np.frombuffer(answer, np.uint8, offset=1 + _SHAPE.size).reshape(_SHAPE.unpack_from(answer, 1))
-
-    async def _next(self) -> memoryview:
-        """Return its next message. There is never a second one behind it, for it is asked one thing at a time."""
-        loop, got = asyncio.get_running_loop(), bytearray()
-        while len(got) < _LENGTH.size or len(got) < _LENGTH.size + _LENGTH.unpack_from(got)[0]:
-            part = await loop.sock_recv(self._socket, _MOST_READ)
-            if not part:
-                raise ConnectionResetError("the decoder has ended")
-            got += part
-        return memoryview(got)[_LENGTH.size :]
+            asyncio.get_running_loop().add_reader(self._socket, self._read)
+            self._watched = True
+        self._asked.append(asked)
+        self._unsent += LENGTH.pack(len(asked.content)) + asked.content
+        if len(self._asked) == 1:
+            self._begin_turn()
+        self._write()
 
     def end(self) -> None:
         """Kill the process, whatever it does."""
+        self._stop_watching()
         self.process.kill()
         self.process.join()
         self._socket.close()
 
+    def _begin_turn(self) -> None:
+        """Begin to count the seconds of the picture that it is at."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._asked:
+            self._asked[0].begun = True
+            seconds = self._seconds if self._ready else _START_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._too_slow)
 
-def _work(theirs: socket.socket, transform: bytes, most_pixels: int) -> None:
-    """Decode until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends us when it is done
-    torch.set_num_threads(1)
-    chosen = msgspec.json.decode(transform, type=EvalTransform)
-    with contextlib.suppress(EOFError, OSError):
-        _send(theirs, b"ready")
-        while True:
-            _send(theirs, _decoded(chosen, _receive(theirs), most_pixels))
+    def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:  # it has ended, which the next reading tells
+            self._unsent.clear()
+        if self._unsent:
+            loop.add_writer(self._socket, self._write)
+        else:
+            loop.remove_writer(self._socket)
 
+    def _read(self) -> None:
+        try:
+            part = self._socket.recv(_MOST_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        if not part:
+            self._ended()
+            return
+        self._got += part
+        while len(self._got) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._got)[0]
+            if len(self._got) < end:
+                break
+            self._answered(bytes(self._got[LENGTH.size : end]))
+            del self._got[:end]
+        self._free()
 
-def _decoded(transform: EvalTransform, content: bytes, most_pixels: int) -> bytes:
-    try:
-        pixels = np.ascontiguousarray(transform.view(transform.decode(content, most_pixels)))
-    except NetwrightError as error:
-        return _REASON + str(error).encode("utf-8", "backslashreplace")
-    except MemoryError:
-        return _REASON + b"the image needs more memory than there is"
-    return _PIXELS + _SHAPE.pack(*pixels.shape) + pixels.tobytes()
+    def _answered(self, message: bytes) -> None:
+        if not self._ready:
+            self._ready = True
+        else:
+            answer = self._asked.popleft().answer
+            if answer.done():  # nobody waits for it any more
+                pass
+            elif message[:1] == REASON:
+                answer.set_exception(DataError(message[1:].decode()))
+            else:
+                shape = SHAPE.unpack_from(message, 1)
+                answer.set_result(np.frombuffer(message, np.uint8, offset=1 + SHAPE.size).reshape(shape))
+        self._begin_turn()
 
+    def _too_slow(self) -> None:
+        self._blame(f"took more than {self._seconds:g} s to decode")
+        self._lost(self, tuple(self._asked))
 
-def _send(theirs: socket.socket, message: bytes) -> None:
-    theirs.sendall(_LENGTH.pack(len(message)) + message)
+    def _ended(self) -> None:
+        """It may have ended for another reason: only the second time the image is at fault."""
+        if self._asked:
+            self._asked[0].ended += 1
+            if self._asked[0].ended == 2:
+                self._blame("ended the decoder twice")
+        self._lost(self, tuple(self._asked))
 
+    def _blame(self, why: str) -> None:
+        answer = self._asked.popleft().answer
+        if not answer.done():
+            answer.set_exception(DataError(f"the image {why}; it is damaged, or made to harm"))
 
-def _receive(theirs: socket.socket) -> bytes:
-    """Wait for one message. Raises EOFError when the other end is closed."""
-    return _exactly(theirs, _LENGTH.unpack(_exactly(theirs, _LENGTH.size))[0])
-
-
-def _exactly(theirs: socket.socket, number: int) -> bytes:
-    got = bytearray(number)
-    view, filled = memoryview(got), 0
-    while filled < number:
-        part = theirs.recv_into(view[filled:])
-        if part == 0:
-            raise EOFError
-        filled += part
-    return bytes(got)
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        with contextlib.suppress(RuntimeError):  # the server's event loop is over
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            loop.remove_writer(self._socket)

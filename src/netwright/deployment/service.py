@@ -47,11 +47,17 @@ class Service:
             told=told_batch,
         )
 
+    def overload(self, number: int = 1) -> Overloaded | None:
+        """Return why so many more images are not taken now; None when they are."""
+        if self.waiting + number > self.limits.most_waiting and self.waiting:
+            return Overloaded(self.waiting, 1)
+        return None
+
     @contextmanager
     def admitted(self, number: int = 1) -> Iterator[None]:
         """Hold the places of some images. Raises Overloaded at once when there are not so many."""
-        if self.waiting + number > self.limits.most_waiting and self.waiting:
-            raise Overloaded(self.waiting, 1)
+        if (overload := self.overload(number)) is not None:
+            raise overload
         self.waiting += number
         try:
             yield

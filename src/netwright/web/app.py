@@ -2,10 +2,11 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
@@ -57,12 +58,22 @@ _BODY = {
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large", 415: "unsupported_type"}
 
 
+class _Plain(APIRoute):
+    """A route whose endpoint takes the request and gives the answer itself: FastAPI's way to dependencies and answers
+    that it makes itself costs a fifth of a small image's time. The OpenAPI document has it as any other."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
 def build_app(service: Service, access: Access, limits: Serving, metrics: Metrics) -> Any:
     """Return the ASGI application for a service that is loaded."""
     # no /docs: its page loads scripts from elsewhere
     app = FastAPI(
         title="netwright", docs_url=None, redoc_url=None, responses=_refusals(401, 403, 413, 421), version="1"
     )
+    app.router.route_class = _Plain
     _add_errors(app)
     _add_predictions(app, service, limits, metrics)
     _add_about(app, service, metrics)
@@ -98,23 +109,23 @@ def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: M
 
 def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
     @app.get("/healthz", response_model=Status)
-    async def healthz() -> Response:
+    async def healthz(request: Request) -> Response:
         """Say that the process answers."""
         return _json({"status": "ok"})
 
     @app.get("/readyz", response_model=Status, responses=_refusals(503))
-    async def readyz() -> Response:
+    async def readyz(request: Request) -> Response:
         """Say whether another image would be taken now."""
         with service.admitted():
             return _json({"status": "ready"})
 
     @app.get("/model", response_model=Model)
-    async def model() -> Response:
+    async def model(request: Request) -> Response:
         """Describe the model: card, classes, metrics, versions."""
         return _json(describe(service))
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
-    async def numbers() -> Response:
+    async def numbers(request: Request) -> Response:
         """Give this process's counters in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 _FILES = {
@@ -12,12 +13,12 @@ _FILES = {
 }
 
 
-def page_file(path: str) -> Callable[[], Awaitable[Response]]:
+def page_file(path: str) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint that sends one of them."""
     name, kind = _FILES[path]
     content = (files("netwright.web") / "static" / name).read_bytes()
 
-    async def send() -> Response:
+    async def send(request: Request) -> Response:
         return Response(content, media_type=kind)
 
     return send

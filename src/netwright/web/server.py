@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from netwright.config.serving import Serving
 from netwright.errors import InputError, MachineError
 from netwright.web.app import build_app
+from netwright.web.doorkeeper import doorkeeper, refusal
 from netwright.web.guard import Access
 from netwright.web.metrics import Metrics
-from netwright.workflows.serve import open_service
+from netwright.workflows.serve import Service, open_service
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _BACKLOG = 1024
@@ -83,6 +85,7 @@ def serve_here(served: Served, listening: socket.socket, ready: Any = None) -> N
     with open_service(served.run, served.limits, metrics.batches.observe) as service:
         config = uvicorn.Config(
             build_app(service, served.access, served.limits, metrics),
+            http=protocol_for(service, metrics),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -94,6 +97,16 @@ def serve_here(served: Served, listening: socket.socket, ready: Any = None) -> N
         if ready is not None:
             ready()
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def protocol_for(service: Service, metrics: Metrics) -> type[H11Protocol]:
+    """Return uvicorn's protocol, with a doorkeeper who turns down who comes while the service is full."""
+
+    def refused() -> bytes | None:
+        overload = service.overload()
+        return None if overload is None else refusal(str(overload), overload.retry_seconds)
+
+    return doorkeeper(refused, lambda path: metrics.requests.labels(path, 503).inc())
 
 
 def _end_quietly() -> None:

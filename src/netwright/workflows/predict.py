@@ -129,7 +129,7 @@ def _answers(
 def opened(
     run: str | Path, own: Own, engine: EngineName = "torch", precision: Precision = "auto"
 ) -> Iterator[Predictor]:
-    """Load the predictor of a run, computing as it was trained, or of a lone bundle, as suits this machine.
+    """Load the predictor of a run, computing as it was trained, or of a lone bundle, in fp32, on what is here.
 
     `engine` says where it will compute, onnx and openvino on the CPU; `EngineChoice` is who puts it in. `precision`
     other than auto takes the place of the run's. Raises InputError for other names, MachineError for bf16 that the
@@ -138,7 +138,8 @@ def opened(
         if given not in known:
             raise InputError(f"{what} is {given!r}{did_you_mean(given, known)}; expected one of {listed(known)}")
     bundle, folder = locate(run)
-    runtime = folder.read_recipe().runtime if folder else Runtime()
+    # a bundle has to answer alike on every machine; bf16, which some have, has to be asked for
+    runtime = folder.read_recipe().runtime if folder else Runtime(precision="fp32")
     if engine in ("onnx", "openvino"):
         runtime = msgspec.structs.replace(runtime, device="cpu")
     if precision != "auto":

@@ -1,0 +1,69 @@
+"""Turning down at the door: while the service is full a request gets its 503 before anything of it is parsed.
+
+Through HTTP's parser, the routes and an exception a refusal costs as much processor time as a small image's answer, so
+that a flood would leave nothing for those who are in. Nor is a refused client that asks anew at once, in spite of
+Retry-After, heard before a quarter of a second has passed.
+"""
+
+import re
+from collections.abc import Callable
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from netwright.web.guard import HEADERS, error_json
+
+_DEAF_SECONDS = 0.25
+_FIRST_LINE = re.compile(rb"POST (/predict|/explain) HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})(?=\r\n)", re.IGNORECASE)
+_BY_THE_USUAL_WAY = re.compile(rb"\r\n(transfer-encoding|upgrade|connection: *close)", re.IGNORECASE)
+
+
+def whole_post(data: bytes) -> str | None:
+    """Return the path of one whole request for a prediction; None for all else, which is left to the parser."""
+    line = _FIRST_LINE.match(data)
+    end = data.find(b"\r\n\r\n")
+    if line is None or end < 0:
+        return None
+    head = data[: end + 2]
+    lengths = _LENGTH.findall(head)
+    if len(lengths) != 1 or head.lower().count(b"content-length") != 1 or _BY_THE_USUAL_WAY.search(head):
+        return None
+    return line[1].decode() if len(data) == end + 4 + int(lengths[0]) else None
+
+
+def refusal(message: str, retry_seconds: int) -> bytes:
+    """Return a whole answer 503; the connection stays."""
+    body = error_json("overloaded", message)
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "retry-after": str(retry_seconds),
+        **HEADERS,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + body
+
+
+def doorkeeper(refused: Callable[[], bytes | None], told: Callable[[str], None]) -> type[H11Protocol]:
+    """Return uvicorn's protocol with a doorkeeper.
+
+    `refused` gives the answer for who comes while the service is full, else None; `told` gets the path asked for."""
+
+    class Doorkeeper(H11Protocol):
+        def data_received(self, data: bytes) -> None:
+            answer = refused()
+            between = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
+            if answer is None or not between or self.conn.trailing_data[0] or (path := whole_post(data)) is None:
+                super().data_received(data)
+                return
+            self._unset_keepalive_if_required()
+            self.transport.write(answer)
+            told(path)
+            self.flow.pause_reading()
+            self.loop.call_later(_DEAF_SECONDS, self.flow.resume_reading)
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    return Doorkeeper

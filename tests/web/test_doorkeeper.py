@@ -1,0 +1,36 @@
+"""What is turned down unread: whole requests for a prediction, and nothing that another reader could see as two."""
+
+import pytest
+
+from netwright.web.doorkeeper import whole_post
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+WHOLE = HEAD + b"Content-Length: 3\r\n\r\nabc"
+
+
+def test_whole_requests_are_known_by_their_path() -> None:
+    assert whole_post(WHOLE) == "/predict"
+    assert whole_post(WHOLE.replace(b"predict", b"explain").replace(b"Content-Length", b"content-length")) == "/explain"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        WHOLE[:-1],
+        WHOLE + b"P",
+        WHOLE[:60],
+        WHOLE.replace(b"POST /predict", b"POST /model"),
+        WHOLE.replace(b"POST", b"GET"),
+        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        HEAD + b"\r\nabc",
+        HEAD + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        HEAD + b"Content-Length: +3\r\n\r\nabc",
+        HEAD + b"Content-Length: 3\r\nContent-Length : 4\r\n\r\nabc",
+        HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+        HEAD + b"Content-Length: 3\r\nConnection: Close\r\n\r\nabc",
+        HEAD + b"Content-Length: 3\r\nUpgrade: h2c\r\n\r\nabc",
+    ],
+)
+def test_all_else_is_left_to_the_parser(data: bytes) -> None:
+    assert whole_post(data) is None
