@@ -51,7 +51,7 @@ def main() -> None:
             "model": {"name": "mlp", "hidden_sizes": [64, 64]},
             "optimizer": {"name": "adam", "lr": 0.001},
             "training": {"epochs": given.epochs, "batch_size": given.batch_size},
-            "runtime": {"threads": 1, "device": "cpu", "trial": False},
+            "runtime": {"threads": 1, "device": "cpu", "precision": "fp32", "trial": False},
         }
     )
     machine = choose_machine(recipe.runtime)

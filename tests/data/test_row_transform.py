@@ -43,6 +43,14 @@ def test_rows_outside_train_change_nothing() -> None:
     assert fit_rows(values, KINDS, TRAIN) == made
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
+def test_a_columns_unit_does_not_matter(unit: float) -> None:
+    values = {"charge": unit * np.arange(10.0), "same": np.full(10, 0.1 * unit)}
+    made = fit_rows(values, {"charge": "number", "same": "number"}, np.arange(10))
+    assert [column.name for column in made.columns] == ["charge"]
+    np.testing.assert_allclose(made.encode(values)[:, 0], (np.arange(10) - 4.5) / np.arange(10).std(), rtol=1e-5)
+
+
 def test_a_category_that_train_did_not_have_is_code_0() -> None:
     values = columns()
     codes = fit_rows(values, KINDS, TRAIN).encode(values)[:, -1]

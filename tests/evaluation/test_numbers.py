@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
 
 from netwright.errors import WorkFailed
@@ -18,11 +19,24 @@ def test_metrics_are_scikit_learns() -> None:
     assert found["r2"] == pytest.approx(r2_score(truth, said))
     assert found["median_error"] == pytest.approx(median_absolute_error(truth, said))
     assert found["bias"] == pytest.approx((said - truth).mean())
-    for name in ("mae", "rmse", "r2"):
+    for name in ("mae", "rmse", "r2", "median_error", "bias"):
         low, high = found["intervals"][name]
         assert low < found[name] < high
     mean = mean_baseline(truth, 1e6)
     assert mean["r2"] == pytest.approx(r2_score(truth, np.full(200, 1e6)))
+
+
+def test_the_intervals_of_median_and_mean_error_are_scipys() -> None:
+    random = np.random.default_rng(3)
+    truth = random.normal(size=150)
+    errors = random.gamma(2.0, 1.0, 150) - 1.0  # skewed
+    found = number_metrics(truth + errors, truth)["intervals"]
+    median = stats.quantile_test(np.abs(errors), p=0.5).confidence_interval(0.95)
+    assert found["median_error"] == pytest.approx([median.low, median.high])
+    mean = stats.bootstrap((errors,), np.mean, n_resamples=20_000, random_state=0).confidence_interval
+    width = mean.high - mean.low
+    assert found["bias"] == pytest.approx([mean.low, mean.high], abs=0.07 * width)  # 1,000 resamples: ± 3 % an end
+    assert number_metrics(truth[:5] + errors[:5], truth[:5])["intervals"]["median_error"] is None  # 5 say too little
 
 
 def test_what_is_not_defined_is_none() -> None:
@@ -36,8 +50,14 @@ def test_what_is_not_defined_is_none() -> None:
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     random = np.random.default_rng(1)
-    held = dict.fromkeys(("mae", "rmse", "r2"), 0)
-    truth_of = {"mae": np.sqrt(2 / np.pi), "rmse": 1.0, "r2": 0.75}  # errors N(0, 1), targets N(0, 4)
+    held = dict.fromkeys(("mae", "rmse", "r2", "median_error", "bias"), 0)
+    truth_of = {
+        "mae": np.sqrt(2 / np.pi),
+        "rmse": 1.0,
+        "r2": 0.75,
+        "median_error": stats.norm.ppf(0.75),
+        "bias": 0.0,
+    }  # errors N(0, 1), targets N(0, 4)
     rounds = 60
     for _ in range(rounds):
         truth = random.normal(0, 2.0, 100)

@@ -15,6 +15,7 @@ import netwright as nw
 from netwright.cli.main import run as command_line
 from netwright.config.sections import Data, Split
 from netwright.data.row_tables import open_rows
+from netwright.data.splits import split_rows
 from netwright.errors import DataError, InputError, RecipeError
 from netwright.runs.folder import read_json
 
@@ -191,6 +192,46 @@ def test_what_comes_next_is_the_target_of_a_later_row(tmp_path: Path) -> None:
     assert [later.class_names[target] for target in later.targets] == ["yes", "no", "yes", "no", "yes"]
     with pytest.raises(DataError, match="nothing says in which order"):
         open_rows(frame, Data(target="close > open", ahead=1), Split())
+
+
+def test_between_splits_by_time_lie_the_rows_whose_targets_were_not_known_yet() -> None:
+    days = pd.date_range("2020-01-01", periods=103).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"date": days, "price": np.arange(103) ** 1.5})
+    for ahead in (1, 3):
+        split = Split(by_time="date", val=0.2, test=0.2)
+        rows = split_rows(open_rows(frame, Data(target="price", ahead=ahead), split), split)
+        for earlier, later in (("train", "val"), ("val", "test")):
+            assert rows[earlier].max() + ahead == rows[later].min()  # its target is the later split's first row
+
+
+def test_a_row_further_ahead_than_there_are_rows_is_told_so() -> None:
+    days = pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"date": days, "price": np.arange(30) ** 1.5})
+    with pytest.raises(DataError, match="ahead` is 1,000 rows, and the DataFrame has 30"):
+        open_rows(frame, Data(target="price", ahead=1000), Split(by_time="date"))
+
+
+def test_words_in_a_column_that_is_compared_are_named() -> None:
+    frame = pd.DataFrame({"open": ["1", "2", "", "4"], "close": ["2", "halted", "3", "1"], "high": [1, 2, 3, 4]})
+    with pytest.raises(DataError, match=r"column 'close' are no numbers: 'halted' \(row 1\)"):
+        open_rows(frame, Data(target="close > open"), Split())
+    frame["close"] = ["2", "3", "3", "1"]
+    assert len(open_rows(frame, Data(target="close > open"), Split())) == 3  # the empty one is left out
+
+
+def test_where_there_is_nothing_to_see_the_bundle_says_always_the_same(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(240, 3)), columns=["a", "b", "c"])
+    frame["up"] = np.where(random.random(240) < 0.7, "yes", "no")
+    run = nw.train(frame, target="up", epochs=30, out=tmp_path / "noise", **QUICK)
+    assert "no better than always the same answer" in run.result()["verdicts"][0]
+    rows = read_json(run.folder.split)["splits"]["train"]
+    share = (frame["up"].iloc[rows] == "yes").mean()
+    logits = run.network()(torch.randn(5, 3)).detach()
+    np.testing.assert_allclose(logits.softmax(dim=1)[:, 1], np.full(5, share), atol=1e-5)
+    assert {each["label"] for each in run.predict(frame)} == {"yes"}
+    frame["up"] = np.where(frame["a"] > 0.4, "yes", "no")
+    assert "without_skill" not in nw.train(frame, target="up", epochs=5, out=tmp_path / "signal", **QUICK).metrics
 
 
 def test_todays_number_is_there_to_learn_tomorrows_from() -> None:

@@ -155,8 +155,8 @@ def _number_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A regression's errors, each with its interval, and what always saying train's mean gives."""
     ends = metrics.get("intervals") or {}
     names = {"r2": "R²", "mae": "mean absolute error", "rmse": "root mean squared error"}
+    names |= {"median_error": "median error", "bias": "bias"}
     rows = [(label, with_interval(number, metrics.get(key), ends.get(key))) for key, label in names.items()]
-    rows += [("median error", number(metrics.get("median_error"))), ("bias", number(metrics.get("bias")))]
     mean = (metrics.get("baselines") or {}).get("mean")
     if mean:
         rows.append(("always the mean", f"MAE {number(mean['mae'])}, RMSE {number(mean['rmse'])}"))

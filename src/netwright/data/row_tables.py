@@ -51,6 +51,7 @@ def open_rows(source: Path | Any, data: Data, split: Split, *, training: bool = 
         groups=_groups(table, data.group_by, targets.kept, name),
         task=targets.task,
         times=None if times is None else times[targets.kept],
+        ahead=data.ahead,
     )
 
 

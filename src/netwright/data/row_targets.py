@@ -51,12 +51,12 @@ def read_targets(
     used: tuple[str, ...]
     if found:
         used = (_named(columns, found[1].strip(), name), _named(columns, found[3].strip(), name))
-        cells = _compared(columns, used, found[2], name)
+        cells = _compared(columns, used, found[2], places, name)
     else:
         used = (_named(columns, target, name),)
         cells = [unicodedata.normalize("NFC", cell) for cell in columns[used[0]]]
     if data.ahead:
-        cells = _ahead(cells, data.ahead, order)
+        cells = _ahead(cells, data.ahead, order, name)
     kept = np.array([row for row, cell in enumerate(cells) if not is_missing(cell)], dtype=np.int64)
     if not len(kept):
         raise DataError(f"{name}: the target {target!r} is missing in every row; is it the right column?")
@@ -77,24 +77,41 @@ def _named(columns: Mapping[str, Sequence[str]], column: str, name: str) -> str:
     return found
 
 
-def _compared(columns: Mapping[str, Sequence[str]], used: Sequence[str], sign: str, name: str) -> list[str]:
-    first, second = (np.array([_or_nan(cell) for cell in columns[each]]) for each in used)
+def _compared(
+    columns: Mapping[str, Sequence[str]], used: Sequence[str], sign: str, places: Sequence[str], name: str
+) -> list[str]:
+    first, second = (_numbers(columns[each], each, places, name) for each in used)
     above = {">": first > second, ">=": first >= second, "<": first < second, "<=": first <= second}[sign]
     unknown = np.isnan(first) | np.isnan(second)
     return ["" if missing else "yes" if yes else "no" for yes, missing in zip(above, unknown, strict=True)]
 
 
-def _or_nan(cell: str) -> float:
-    number = as_number(cell)
-    return np.nan if number is None else number
+def _numbers(cells: Sequence[str], column: str, places: Sequence[str], name: str) -> Array:
+    """Return the numbers (N,) of a column that is compared, NaN where a cell is empty; words are refused."""
+    numbers = [None if is_missing(cell) else as_number(cell) for cell in cells]
+    wrong = [
+        f"{cell!r} ({place})"
+        for cell, number, place in zip(cells, numbers, places, strict=True)
+        if number is None and not is_missing(cell)
+    ]
+    if wrong:
+        raise DataError(
+            f"{name}: {len(wrong):,} of {len(cells):,} cells of column {column!r} are no numbers: {listed(wrong, 5)}; "
+            "a comparison needs numbers: correct them, leave them empty, or compare another column"
+        )
+    return np.array([np.nan if number is None else number for number in numbers])
 
 
-def _ahead(cells: Sequence[str], ahead: int, order: Rows | None) -> list[str]:
+def _ahead(cells: Sequence[str], ahead: int, order: Rows | None, name: str) -> list[str]:
     """Give each row the target of the row so many later in time; the last ones have none."""
     if order is None:
         raise DataError(
             f"`data.ahead` is {ahead} rows, and nothing says in which order they are; name the column of time: "
             "--split-by-time COLUMN"
+        )
+    if ahead >= len(cells):
+        raise DataError(
+            f"`data.ahead` is {ahead:,} rows, and {name} has {len(cells):,}: no row has another so many later; lower it"
         )
     moved = [""] * len(cells)
     for place, row in enumerate(order[: len(order) - ahead]):

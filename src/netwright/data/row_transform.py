@@ -12,7 +12,7 @@ from netwright.config.rows import RowKind
 from netwright.data.labelled import Array, Rows
 
 Values = Mapping[str, Array]
-_LEAST_STD = 1e-12
+_LEAST_STD = 1e-12  # of a column's largest number: less is what rounding makes of equal ones
 
 
 class RowColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +108,10 @@ def _fitted(name: str, kind: RowKind, values: Array) -> RowColumn | None:
     filled = np.where(unknown, middle, parts)
     mean, std = filled.mean(axis=0), filled.std(axis=0)
     some_missing = bool(unknown.any())
-    if not some_missing and (std < _LEAST_STD).all():
+    same = std <= _LEAST_STD * np.abs(filled).max(axis=0)
+    if not some_missing and same.all():
         return None
-    std[std < _LEAST_STD] = 1.0
+    std[same] = 1.0
     return RowColumn(
         name=name,
         kind=kind,

@@ -38,7 +38,7 @@ def split_rows(labelled: LabelledData, split: Split, tied: Rows | None = None) -
             "to train on; lower one of them"
         )
     if labelled.times is not None:
-        rows = {**rows, **cut_by_time(labelled.times, whole, fractions)}
+        rows = {**rows, **cut_by_time(labelled.times, whole, fractions, labelled.ahead)}
         _assert_disjoint(rows, labelled)
         return {name: rows[name] for name in SPLITS if name in rows and len(rows[name])}
     of_strata = labelled.class_names if labelled.task == "classification" else ()
@@ -107,10 +107,12 @@ def cut_rows(
     return {name: part for name, part in joined.items() if len(part)}
 
 
-def cut_by_time(times: Array, whole: Rows, fractions: dict[str, float]) -> dict[str, Rows]:
+def cut_by_time(times: Array, whole: Rows, fractions: dict[str, float], ahead: int = 0) -> dict[str, Rows]:
     """Cut `whole` into the latest rows (test), those before (val) and the rest (train), by times (N,).
 
-    Rows of one time stay together, in the later split. Raises DataError when a split would be empty so."""
+    Rows of one time stay together, in the later split. Where targets are of so many rows `ahead`, the last rows before
+    a later split are left out whose targets were not known yet when it began, ahead - 1 of them, as scikit-learn's
+    `TimeSeriesSplit(gap=…)` does. Raises DataError when a split would be empty so."""
     ordered = whole[np.argsort(times[whole], kind="stable")]
     sizes = {name: max(1, round(fractions[name] * len(ordered))) if fractions[name] else 0 for name in ("test", "val")}
     parts, end = {}, len(ordered)
@@ -120,10 +122,14 @@ def cut_by_time(times: Array, whole: Rows, fractions: dict[str, float]) -> dict[
         start = max(0, end - sizes[name])
         while start > 0 and times[ordered[start - 1]] == times[ordered[start]]:
             start -= 1
-        parts[name], end = np.sort(ordered[start:end]), start
+        parts[name], end = np.sort(ordered[start:end]), max(0, start - max(0, ahead - 1))
     parts["train"] = np.sort(ordered[:end])
     if any(not len(part) for part in parts.values()):
-        raise DataError("there are too few different times to split by; draw the splits at random, or give more rows")
+        raise DataError(
+            "there are too few different times to split by; draw the splits at random, "
+            + ("lower `data.ahead`, " if ahead > 1 else "")
+            + "or give more rows"
+        )
     return parts
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from netwright.errors import WorkFailed
-from netwright.evaluation.resampling import RESAMPLES, Floats, Interval, bca, resampled_means
+from netwright.evaluation.resampling import RESAMPLES, Floats, Interval, bca, median_interval, resampled_means
 
 METHODS = {
     "mae": f"bootstrap over samples, BCa, {RESAMPLES} resamples",
     "rmse": f"bootstrap over samples, BCa, {RESAMPLES} resamples",
     "r2": f"bootstrap over samples, BCa, {RESAMPLES} resamples",
+    "median_error": "order statistics, binomial",
+    "bias": f"bootstrap over samples, BCa, {RESAMPLES} resamples",
 }
 
 
@@ -34,7 +36,7 @@ def number_metrics(
             "optimizer.lr or with gradient clipping"
         )
     errors = said - truth
-    found = _with_intervals(errors, truth) if len(errors) else dict.fromkeys(("mae", "rmse", "r2"), (None, None))
+    found = _with_intervals(errors, truth) if len(errors) else dict.fromkeys(METHODS, (None, None))
     return {
         "mae": found["mae"][0],
         "mae_interval": found["mae"][1],
@@ -44,8 +46,8 @@ def number_metrics(
         "r2_interval": found["r2"][1],
         "num_samples": len(errors),
         "loss": float(loss) if loss is not None and math.isfinite(loss) else None,
-        "median_error": float(np.median(np.abs(errors))) if len(errors) else None,
-        "bias": float(errors.mean()) if len(errors) else None,
+        "median_error": found["median_error"][0],
+        "bias": found["bias"][0],
         "intervals": {name: ends for name, (_, ends) in found.items()},
         "interval_methods": METHODS,
         "targets": _spread(truth),
@@ -73,15 +75,21 @@ def point_metrics(errors: Floats, truth: Floats) -> dict[str, float | None]:
 
 def _with_intervals(errors: Floats, truth: Floats) -> dict[str, tuple[float | None, Interval | None]]:
     """Return each number with its interval, all from the same resamples: means of |e|, e², t and t²."""
-    points = point_metrics(errors, truth)
+    points = {
+        **point_metrics(errors, truth),
+        "median_error": float(np.median(np.abs(errors))),
+        "bias": float(errors.mean()),
+    }
     centred = truth - truth.mean()  # the variance of large numbers would be lost in their squares
-    columns = np.column_stack([np.abs(errors), errors**2, centred, centred**2])
+    columns = np.column_stack([np.abs(errors), errors**2, centred, centred**2, errors])
     means = resampled_means(columns)
     squared, spread = float((errors**2).mean()), float(truth.var())
     intervals: dict[str, Interval | None] = {
         "mae": bca(means[:, 0], float(points["mae"] or 0.0), columns[:, 0] - columns[:, 0].mean()),
         "rmse": bca(np.sqrt(means[:, 1]), math.sqrt(squared), columns[:, 1] - squared),
         "r2": None,
+        "median_error": median_interval(np.abs(errors)),
+        "bias": bca(means[:, 4], float(errors.mean()), errors - errors.mean()),
     }
     resampled_spread = means[:, 3] - means[:, 2] ** 2
     r2 = points["r2"]

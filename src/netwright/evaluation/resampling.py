@@ -105,3 +105,16 @@ def by_influences(estimate: float, influences: Floats) -> Interval | None:
     wide = _Z * error / (estimate * (1 - estimate))
     centre = logit(estimate)
     return [float(expit(centre - wide)), float(expit(centre + wide))]
+
+
+def median_interval(values: Floats) -> Interval | None:
+    """Return the interval of the median of values (N,), whatever their distribution; None for fewer than 6 of them.
+
+    Between two of the values themselves: how many are below the true median is binomial with 1/2. Source: H. David and
+    H. Nagaraja, "Order Statistics" (2003), 7.1."""
+    from scipy.special import bdtr
+
+    ordered, number = np.sort(values), len(values)
+    below = bdtr(np.arange(number + 1), number, 0.5)  # the chance of at most so many
+    low = int(np.searchsorted(below, 0.025)) - 1
+    return None if low < 0 else [float(ordered[low]), float(ordered[number - 1 - low])]

@@ -5,12 +5,26 @@ State dict: `hidden.<layer>.linear.weight`, `hidden.<layer>.norm.weight`, `head.
 
 from collections import OrderedDict
 
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.config.models import Linear, Mlp
+from netwright.models.chain import can_chain, layers_of, run_chain
 from netwright.models.layers import hidden_layers, output_layer
 from netwright.models.request import Request
 from netwright.models.row_features import OneHotFeatures
+
+
+class FlatNetwork(nn.Sequential):
+    """The layers of a network for a table's rows: hidden layers and head are one step of autograd, see `chain`."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        parts = dict(self.named_children())
+        layers = layers_of(parts.get("hidden", nn.Sequential()).children()) if can_chain(self, rows) else None
+        if layers is None or not isinstance(parts["head"], nn.Linear):
+            outputs: Tensor = super().forward(rows)  # type: ignore[no-untyped-call]
+            return outputs
+        outputs = run_chain(parts["flatten"](rows), layers, parts["head"])
+        return parts["output"](outputs) if "output" in parts else outputs
 
 
 def build_linear(model: Linear, request: Request) -> nn.Module:
@@ -42,4 +56,4 @@ def _flat_network(request: Request, hidden: nn.Sequential, num_features: int) ->
     last = output_layer(request.output, request.num_outputs)
     if last is not None:
         layers["output"] = last
-    return nn.Sequential(layers)
+    return FlatNetwork(layers) if request.image_size == (1, 1) else nn.Sequential(layers)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from netwright.config.models import TabularMlp
+from netwright.models.chain import can_chain, layers_of, run_chain
 from netwright.models.layers import ACTIVATIONS, output_layer, pieces_for
 from netwright.models.request import Request
 from netwright.models.row_features import EmbeddedFeatures
@@ -32,13 +33,19 @@ class TabularNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         features = self.features(rows)
+        layers = layers_of(self.blocks, self.adds) if can_chain(self, features) else None
+        if layers is not None and isinstance(self.head, nn.Linear):
+            outputs = run_chain(features, layers, self.head, self.linear)
+        else:
+            outputs = self._layer_by_layer(features)
+        return outputs if self.output is None else self.output(outputs)
+
+    def _layer_by_layer(self, features: Tensor) -> Tensor:
         hidden = features
         for block, adds in zip(self.blocks, self.adds, strict=True):
             hidden = hidden + block(hidden) if adds else block(hidden)
         outputs: Tensor = self.head(hidden)
-        if self.linear is not None:
-            outputs = outputs + self.linear(features)
-        return outputs if self.output is None else self.output(outputs)
+        return outputs if self.linear is None else outputs + self.linear(features)
 
 
 def build_tabular_mlp(model: TabularMlp, request: Request) -> nn.Module:

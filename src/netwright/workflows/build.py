@@ -29,7 +29,6 @@ from netwright.models import build_model
 from netwright.models.build import Sizes, build_pretrained
 from netwright.models.fitting import Fit
 from netwright.models.pretrained import Pretrained
-from netwright.models.whitening import whiten, whitening_of
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine, resolved
 from netwright.runtime.randomness import seed_of
@@ -40,9 +39,9 @@ from netwright.training.optimizer import choose_kernel
 from netwright.training.plan import Plan
 from netwright.training.state import Sums, TrainingState
 from netwright.workflows.checks import check_masks, check_takes_rows
+from netwright.workflows.first_weights import take_from_train
 from netwright.workflows.own import Own
 
-WHITENING_IMAGES = 5000
 EVALUATED_ROWS = 4096
 EVALUATED_PIXELS = 2**21  # of a batch: 41 photographs
 EVALUATED_MASK_PIXELS = 2**19  # of a batch: 2 images of 512 × 512
@@ -199,7 +198,7 @@ def build_network(
     model = build_model(recipe.model, **size, categories=categories)
     if task.name == "segmentation":
         check_masks(model, recipe, size)
-    _whiten(model, prepared, machine)
+    take_from_train(model, recipe, prepared, train_targets(prepared), machine)
     return model, None
 
 
@@ -230,14 +229,3 @@ def build_state(
         bf16 = machine.precision == "bf16"
         optimizer = build_staged_optimizer(recipe.optimizer, model, kernel=kernel, bf16=bf16)
     return TrainingState(model, optimizer, Sums(task.count), fit=fit)
-
-
-def _whiten(model: nn.Module, prepared: PreparedData, machine: Machine) -> None:
-    """Set a whitening layer, where the network has one, from images of train: evenly spaced ones, 5000 at most."""
-    layer = whitening_of(model)
-    if layer is None:
-        return
-    rows = prepared.rows["train"]
-    some = dataclasses.replace(prepared, rows={"train": rows[:: -(-len(rows) // WHITENING_IMAGES)]})
-    batches = Batches(some, "train", batch_size=500, device=machine.device)
-    whiten(layer, (batch.images for batch in batches.epoch(0)))

@@ -20,6 +20,7 @@ from netwright.workflows.build import eval_batches, train_targets
 from netwright.workflows.golden import golden_kind, make_golden
 from netwright.workflows.judging import JUDGINGS, in_words, keep_outputs
 from netwright.workflows.own import Own
+from netwright.workflows.skill import without_skill
 
 
 def write_results(
@@ -38,7 +39,7 @@ def write_results(
     state.model.load_state_dict(with_versions(state.model, state.best_or_last()))
     weights = dict(network.state_dict())
     metrics: dict[str, Any] = {}
-    temperature, outputs = None, None
+    temperature, outputs, no_skill = None, None, ""
     judging = JUDGINGS[task.name]
     if plan.val is not None:
         network.eval()
@@ -50,6 +51,10 @@ def write_results(
             batches = eval_batches(prepared, "val", plan.recipe, plan.machine)
         outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
         temperature, targets = judging.fit(outputs), train_targets(prepared)
+        no_skill = without_skill(network, outputs, temperature, prepared, plan.recipe, task, targets)
+        if no_skill:
+            outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
+            temperature = judging.fit(outputs)
         metrics["val"] = judging.measure(
             outputs, task, plan.recipe.criterion, targets, temperature=temperature, fitted_here=True
         )
@@ -73,6 +78,7 @@ def write_results(
             "seconds": state.progress.seconds,
             "diagnosis": judging.explain(state.history, metrics.get("val", {}), best["epoch"], state.progress.finished),
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
+            **({"without_skill": no_skill} if no_skill else {}),
             **metrics,
         },
     )

@@ -154,9 +154,12 @@ class Run:
 
 
 def _verdicts(metrics: dict[str, Any]) -> list[str] | None:
-    """Return what other models say about the result on the split that was judged last; None of images."""
+    """Return what is said of rows: whether the network had any skill on val, and what other models make of the split
+    that was judged last; None of images."""
     judged: dict[str, Any] = metrics.get("test") or metrics.get("val") or {}
-    return judged.get("verdicts")
+    if "verdicts" not in judged:
+        return None
+    return [*([metrics["without_skill"]] if "without_skill" in metrics else []), *judged["verdicts"]]
 
 
 def load(path: str | Path, *, model: Any = None, transform: Any = None, criterion: Any = None, data: Any = None) -> Run:
