@@ -68,30 +68,45 @@ def check_aspect(size: tuple[int, int], name: str) -> None:
         raise DataError(f"{name}: too thin ({width} × {height} pixels) to be resized; crop it")
 
 
-def shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize (bilinear, antialiased) to (height, width) `size`, where the picture has another one."""
+def shrink(image: Image.Image, size: tuple[int, int], whole: tuple[int, int] | None = None) -> Image.Image:
+    """Resize (bilinear, antialiased) to (height, width) `size`, where the picture has another one.
+
+    `whole` is its size before it was reduced by a decoder."""
     if (image.height, image.width) == size:
         return image
-    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    box = None if whole is None else (0.0, 0.0, *_reduced((whole[1], whole[0]), image, whole))
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
 
 
-def fit(image: Image.Image, size: tuple[int, int], *, exact: bool = True) -> Image.Image:
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Resize (bilinear, antialiased) until the picture covers `size`, then cut `size` from its centre.
 
-    Exactly as torchvision's Resize and CenterCrop; or quicker: only what is kept, a quarter less of a 4 : 3 picture,
-    and by means of 2 × 2, 3 × 3, … pixels first where they are that many."""
-    if (image.height, image.width) == size:
-        return image
+    Exactly as torchvision's Resize and CenterCrop."""
     height, width = covering_size((image.height, image.width), size)
+    if (height, width) != (image.height, image.width):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     top, left = centre_offset((height, width), size)
-    bottom, right = top + size[0], left + size[1]
-    if exact or (height, width) == (image.height, image.width):
-        if (height, width) != (image.height, image.width):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        return image.crop((left, top, right, bottom))
-    down, across = image.height / height, image.width / width  # the filter sees what lies beyond the box, too
-    box = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
-    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
+    return image if (height, width) == size else image.crop((left, top, left + size[1], top + size[0]))
+
+
+def fit_reduced(image: Image.Image, size: tuple[int, int], whole: tuple[int, int]) -> Image.Image:
+    """Do `fit` to a picture of (height, width) `whole` that a decoder has reduced to a half, a quarter or an eighth.
+
+    Quicker: only what is kept is resized, a quarter less of a 4 : 3 picture, and of one that is still more than four
+    times as large means of pixels. The cut is in its place in the whole picture, whose sides may be no multiples."""
+    height, width = covering_size(whole, size)
+    top, left = centre_offset((height, width), size)
+    down, across = whole[0] / height, whole[1] / width  # the filter sees what lies beyond the box, too
+    corners = [(left * across, top * down), ((left + size[1]) * across, (top + size[0]) * down)]
+    (x, y), (right, bottom) = (_reduced(corner, image, whole) for corner in corners)
+    box = (x, y, min(right, image.width), min(bottom, image.height))
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+
+
+def _reduced(place: tuple[float, float], image: Image.Image, whole: tuple[int, int]) -> tuple[float, float]:
+    """Return where a place (across, down) of the whole picture lies in the reduced one, whose sides were rounded up."""
+    scale = round(max(whole) / max(image.size))
+    return place[0] / scale, place[1] / scale
 
 
 def fit_nearest(mask: Image.Image, size: tuple[int, int]) -> Image.Image:

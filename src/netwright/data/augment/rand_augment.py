@@ -92,7 +92,7 @@ def apply_operations(pixels: Tensor, numbers: Tensor, strengths: Tensor, limits:
         else:
             change = TONES[OPERATIONS[number]]
         if is_large(pixels):
-            for row, of_row in zip(places.tolist(), how_much.split(1), strict=True):
+            for row, of_row in zip(places.tolist(), torch.split(how_much, 1), strict=True):
                 result[row] = change(pixels[row : row + 1], of_row, limits)[0]
         else:
             result.index_copy_(0, places, change(pixels.index_select(0, places), how_much, limits))
