@@ -12,6 +12,7 @@ from netwright.config.recipe import output_for
 from netwright.config.tasks import DEFAULT_CRITERIA, criteria_for
 from netwright.data.augment import build_augmentation, build_mixer
 from netwright.deployment.prediction import ANSWERING
+from netwright.deployment.serving import OF_IMAGES
 from netwright.models import build_model
 from netwright.models.registry import BUILDERS
 from netwright.report.tasks import TASK_PAGES
@@ -20,7 +21,9 @@ from netwright.tasks.registry import TASKS
 from netwright.tasks.task import TrainTargets
 from netwright.training.optimizer import OPTIMIZER_CLASSES, build_optimizer
 from netwright.training.schedule import FACTORS, Position, lr_factor
+from netwright.web.answers import ANSWERS
 from netwright.workflows.judging import JUDGINGS
+from netwright.workflows.serve import COLOURS
 
 CUSTOM = "custom"  # the user's own object: nothing to build
 
@@ -87,6 +90,7 @@ def test_criterion_builds_and_goes_with_its_task(name: str) -> None:
 def test_every_task_has_its_place_in_every_room() -> None:
     names = set(TASKS)
     assert names == set(JUDGINGS) == set(ANSWERING) == set(TASK_PAGES)
+    assert names == set(OF_IMAGES) == set(COLOURS) == set(ANSWERS)
     assert names <= set(DEFAULT_CRITERIA)
     for name in names:
         assert DEFAULT_CRITERIA[name].name in criteria_for(name)

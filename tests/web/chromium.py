@@ -13,7 +13,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 class Chromium:
-    """One page. A context; `evaluate` runs JavaScript in it."""
+    """One page. A context; `evaluate` runs JavaScript in it. Its camera, where a page asks for one, is a moving
+    picture of Chromium's own."""
 
     def __init__(self, profile: Path) -> None:
         self._numbers = itertools.count(1)
@@ -23,6 +24,7 @@ class Chromium:
         self._in, up = os.pipe()
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]
         flags += ["--disable-background-networking", "--disable-sync", f"--user-data-dir={profile}"]
+        flags += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         # the protocol's pipe is file 3 to read and 4 to write
         command = f'exec 3<&{down} 4>&{up}; exec "$0" "$@"'
         self._process = subprocess.Popen(

@@ -24,21 +24,92 @@ from netwright.web.guard import Access
 from netwright.web.metrics import Metrics
 from netwright.web.server import listen, protocol_for
 from netwright.workflows.serve import Service, open_service
+from tests.workflows.test_masks import SMALL, discs
 
 HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+@contextmanager
+def quick_results() -> Iterator[None]:
+    """Train without plots and report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
+        patch.setattr("netwright.workflows.report.report_at_the_end", lambda *arguments: None)
+        yield
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a small CNN of digits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
-        patch.setattr("netwright.workflows.report.report_at_the_end", lambda *arguments: None)
+    with quick_results():
         run = nw.train(
             "digits",
             model={"name": "cnn", "channels": [8, 16]},
             epochs=2,
             out=tmp_path_factory.mktemp("served") / "run",
+            runtime={"threads": 1, "device": "cpu"},
+            quiet=True,
+        )
+    return run.path / "bundle"
+
+
+@pytest.fixture(scope="session")
+def mask_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a small U-Net that finds discs on gray images of 48 × 48 pixels."""
+    root = tmp_path_factory.mktemp("masks")
+    with quick_results():
+        longer = SMALL | {"training": {"epochs": 25, "batch_size": 4}}
+        return nw.train(str(discs(root / "discs")), out=root / "run", quiet=True, **longer).path / "bundle"
+
+
+@pytest.fixture(scope="session")
+def disc(mask_bundle: Path) -> Path:
+    """One of its images."""
+    return mask_bundle.parent.parent / "discs" / "images" / "disc-3.png"
+
+
+@pytest.fixture(scope="session")
+def rows_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 120 rows: a number, a date, a boolean, a word; `kind` follows from the word and the number."""
+    random = np.random.default_rng(3)
+    lines = ["size,made,new,colour,weight,kind"]
+    for row in range(120):
+        size, colour = random.normal(0.2, 0.05), ["red", "green", "blue"][row % 3]
+        kind = "plum" if colour == "blue" or size > 0.24 else "cherry"
+        weight = 300 * size + (10 if colour == "red" else 0)
+        lines.append(f"{size:.4f},2024-{row % 12 + 1:02d}-11,{'yes' if row % 4 else 'no'},{colour},{weight:.2f},{kind}")
+    path = tmp_path_factory.mktemp("rows") / "fruit.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
+def row_bundles(rows_csv: Path) -> dict[str, Path]:
+    """The bundles of two networks for its rows: a classifier of `kind`, and one that says the number `weight`."""
+    common: dict[str, Any] = {"epochs": 6, "runtime": {"threads": 1, "device": "cpu"}, "quiet": True}
+    columns = {"classes": ("kind", {"weight": "ignore"}), "numbers": ("weight", {"kind": "ignore"})}
+    with quick_results():
+        return {
+            name: nw.train(str(rows_csv), target=target, columns=ignored, out=rows_csv.parent / name, **common).path
+            / "bundle"
+            for name, (target, ignored) in columns.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def number_bundle(pictures: list[Path]) -> Path:
+    """The bundle of a network that says how bright a digit's image is."""
+    table = pictures[0].parent / "brightness.csv"
+    means = [np.asarray(Image.open(path)).mean() for path in pictures]
+    lines = [f"{path.name},{mean}" for path, mean in zip(pictures, means, strict=True)]
+    table.write_text("\n".join(["path,brightness", *lines]))
+    with quick_results():
+        run = nw.train(
+            str(table),
+            task="regression",
+            model={"name": "mlp", "hidden_sizes": [16]},
+            epochs=3,
+            out=table.parent / "run",
             runtime={"threads": 1, "device": "cpu"},
             quiet=True,
         )

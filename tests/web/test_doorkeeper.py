@@ -9,7 +9,7 @@ WHOLE = HEAD + b"Content-Length: 3\r\n\r\nabc"
 
 
 def test_whole_requests_are_known_by_their_path() -> None:
-    assert whole_post(WHOLE) == "/predict"
+    assert whole_post(WHOLE) == whole_post(WHOLE.replace(b"/predict", b"/predict?overlay=true")) == "/predict"
     assert whole_post(WHOLE.replace(b"predict", b"explain").replace(b"Content-Length", b"content-length")) == "/explain"
 
 

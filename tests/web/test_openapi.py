@@ -1,7 +1,5 @@
 """Schemathesis reads our OpenAPI document and asks whatever it allows, and what it does not."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -13,14 +11,18 @@ schemathesis = pytest.importorskip(
 
 
 @pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.slow)])
-def test_every_answer_is_one_that_the_document_names(examples: int, bundle: Path) -> None:
+@pytest.mark.parametrize(("served", "num"), [("bundle", 6), ("mask_bundle", 5), ("row_bundles", 5)])
+def test_every_answer_is_one_that_the_document_names(
+    served: str, num: int, examples: int, request: pytest.FixtureRequest
+) -> None:
     """No 5xx but the documented 503, the documented statuses, types and bodies, and no path or stack in any of them."""
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    with serving(bundle) as (client, _):
+    found = request.getfixturevalue(served)
+    with serving(found["classes"] if isinstance(found, dict) else found) as (client, _):
         schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
         operations = [each.ok() for each in schema.get_all_operations()]
-        assert len(operations) == 6
+        assert len(operations) == num
         for operation in operations:
             modes = list(schemathesis.GenerationMode)
             if operation.method != "post":  # nothing can be wrong about a request without input

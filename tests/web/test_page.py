@@ -61,6 +61,19 @@ def test_an_image_is_answered(
     assert chromium.complaints == []
 
 
+def test_the_camera_takes_a_picture(chromium: Chromium, served: tuple[httpx.Client, Service]) -> None:
+    chromium.open(str(served[0].base_url))
+    chromium.evaluate("document.getElementById('camera').click()")
+    chromium.wait_for("document.getElementById('video').videoWidth > 0")
+    chromium.evaluate("document.getElementById('shoot').click()")
+    chromium.wait_for(ANSWERED)
+    assert chromium.evaluate("document.getElementById('image').naturalWidth") > 100
+    assert chromium.evaluate("document.getElementById('label').textContent") in set("0123456789")
+    assert chromium.evaluate("document.getElementById('video').hidden")
+    chromium.wait_for(EXPLAINED)
+    assert chromium.complaints == []
+
+
 def test_what_is_no_image_is_said(chromium: Chromium, served: tuple[httpx.Client, Service]) -> None:
     chromium.open(str(served[0].base_url))
     drop(chromium, b"<script>document.title = 'bad'</script>")

@@ -126,7 +126,8 @@ class LabelledData:
     number for each different mask, whose pixels have the classes, and `masks`.
     `given` has rows for some of train, val and test, or {"all": every row}. `sample_names` are relative paths for files
     ("train/cats/1.jpg") and positions for arrays ("train/12"). `groups` (N,) int64 says which images belong together,
-    `times` (N,) when each row was, where it is split by that, and `ahead` how many rows later targets are of.
+    `times` (N,) when each row was, where it is split by that, `ahead` how many rows later targets are of, and `target`
+    what a table calls what is learnt.
     """
 
     name: str
@@ -141,6 +142,7 @@ class LabelledData:
     times: Array | None = None
     ahead: int = 0
     masks: MaskFiles | None = None
+    target: str | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

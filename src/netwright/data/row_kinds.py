@@ -130,14 +130,17 @@ def parse(kind: RowKind, cells: Sequence[str]) -> tuple[Array, list[int]]:
     return values, bad
 
 
-def parse_strictly(kind: RowKind, cells: Sequence[str], places: Sequence[str], column: str, name: str) -> Array:
-    """Return a column's values (N,). Raises DataError that names the cells that are none of the kind."""
+def parse_strictly(
+    kind: RowKind, cells: Sequence[str], places: Sequence[str], column: str, name: str, *, settled: bool = False
+) -> Array:
+    """Return a column's values (N,). Raises DataError that names the cells that are none of the kind; `settled`: what
+    the column is can't be said otherwise any more, a network has learnt it so."""
     values, bad = parse(kind, cells)
     if bad:
         wrong = [f"{cells[row]!r} ({places[row]})" for row in bad]
+        advice = "" if settled else f", or say what it is: --columns {column}=category (or ignore)"
         raise DataError(
-            f"{name}: {len(bad):,} cells of column {column!r} are no {kind}: {listed(wrong, 5)}; correct them, or say "
-            f"what it is: --columns {column}=category (or ignore)"
+            f"{name}: {len(bad):,} cells of column {column!r} are no {kind}: {listed(wrong, 5)}; correct them{advice}"
         )
     return values
 

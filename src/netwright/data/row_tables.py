@@ -52,11 +52,13 @@ def open_rows(source: Path | Any, data: Data, split: Split, *, training: bool = 
         task=targets.task,
         times=None if times is None else times[targets.kept],
         ahead=data.ahead,
+        target=data.target,
     )
 
 
 def read_rows(source: Path | Any, columns: Mapping[str, RowKind]) -> tuple[dict[str, Array], list[str]]:
-    """Read the columns that a network takes of a table without targets; return values and the rows' names.
+    """Read the columns that a network takes of a table without targets, given by its path, as a DataFrame or as read
+    already; return values and the rows' names.
 
     Raises DataError for a column that is not there, or a cell that is none of its kind."""
     table, name = _table(source)
@@ -64,13 +66,15 @@ def read_rows(source: Path | Any, columns: Mapping[str, RowKind]) -> tuple[dict[
     if missing:
         raise DataError(f"{name} does not have the columns {listed(missing, 10)}, which the network takes")
     values = {
-        column: parse_strictly(kind, table.columns[column], table.places, column, name)
+        column: parse_strictly(kind, table.columns[column], table.places, column, name, settled=True)
         for column, kind in columns.items()
     }
     return values, table.places
 
 
 def _table(source: Path | Any) -> tuple[Table, str]:
+    if isinstance(source, Table):
+        return source, "the table"
     if isinstance(source, Path):
         table = read_table(source)
         _check_letters(table, source)

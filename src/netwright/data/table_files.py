@@ -55,6 +55,7 @@ def open_table(
         notices=(said, *notices),
         groups=_groups(table, data.group_by, kept, path.name),
         task=task,
+        target=columns.label,
     )
 
 

@@ -39,9 +39,14 @@ def read_table(path: Path) -> Table:
     try:
         # a name of a file may hold any bytes and, in quotes, a newline
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = _read_lines(file, path)
+            return table_of_lines(file, path)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror})") from None
+
+
+def table_of_lines(file: Any, path: Path) -> Table:
+    """Return the table that an open text is; `path` names it. Raises DataError for what is none."""
+    lines = _read_lines(file, path)
     if not lines:
         raise DataError(f"{path} is empty; expected a line of column names, then a line an image or row")
     return _as_table(lines, path)

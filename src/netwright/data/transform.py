@@ -65,6 +65,12 @@ class EvalTransform(msgspec.Struct, frozen=True, kw_only=True):
         pixels = np.asarray(picture)
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
+    def decode_whole(self, source: Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Array:
+        """Return a picture in its own size, upright, as (H, W, C) uint8: for masks. Raises DataError as `decode`."""
+        picture, _ = decode_sized(source, self.channels, self.background, self.value_range, max_pixels=max_pixels)
+        pixels = np.asarray(picture)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
     def _decode_picture(self, source: Path | bytes | Image.Image, max_pixels: int) -> Image.Image:
         # A JPEG decoder can give a half, a quarter or an eighth of each side. Of sharp photographs what is just larger
         # than the store is 2.0 levels from the full decode, on average, after resizing, and sharper; enlarged ones 0.9

@@ -21,6 +21,7 @@ import numpy as np
 from netwright.data.labelled import Array
 from netwright.data.transform import EvalTransform
 from netwright.deployment.decoding_process import LENGTH, REASON, SHAPE, receive, work
+from netwright.deployment.received import Read, as_view
 from netwright.errors import DataError
 
 _START_SECONDS = 60.0
@@ -45,22 +46,26 @@ def _give_up(asked: _Asked) -> None:
 
 
 class Decoders:
-    """Some decoding processes for one transform. Use it from one event loop, then `close` it."""
+    """Some decoding processes for one transform. Use it from one event loop, then `close` it.
 
-    def __init__(self, transform: EvalTransform, *, processes: int, seconds: float, most_pixels: int) -> None:
+    `read` is what they make of bytes: a function of a module that loads little."""
+
+    def __init__(
+        self, transform: EvalTransform, *, processes: int, seconds: float, most_pixels: int, read: Read = as_view
+    ) -> None:
         self._seconds = seconds
         # fork, which is left, would copy this process's threads' locks; Windows has only spawn
         self._context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
-            self._context.set_forkserver_preload([work.__module__])
-        self._arguments = (msgspec.json.encode(transform), most_pixels)
+            self._context.set_forkserver_preload([work.__module__, read.__module__])
+        self._arguments = (read, msgspec.json.encode(transform), most_pixels)
         self._queue: deque[_Asked] = deque()  # while all processes have as much as they are given ahead
         self.every = [self._start() for _ in range(processes)]
         for decoder in self.every:
             decoder.wait_until_ready()
 
     async def decode(self, content: bytes, deadline: float | None = None) -> Array:
-        """Return the pixels (H, W, C) uint8 of one picture, as `EvalTransform.view` gives them.
+        """Return what `read` makes of one picture, three axes uint8: its pixels (H, W, C).
 
         Raises DataError for what is no picture, is too large, ends the decoder or takes too long; TimeoutError when no
         process begins with it before the `deadline`, by time.monotonic(), which is asyncio's clock."""

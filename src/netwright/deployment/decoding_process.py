@@ -7,12 +7,16 @@ import contextlib
 import signal
 import socket
 import struct
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import numpy as np
 import torch
 
+from netwright.data.labelled import Array
 from netwright.data.transform import EvalTransform
+from netwright.deployment.received import Read
 from netwright.errors import NetwrightError
 
 LENGTH = struct.Struct("<Q")
@@ -20,20 +24,20 @@ SHAPE = struct.Struct("<3I")
 PIXELS, REASON = b"\0", b"\1"
 
 
-def work(theirs: socket.socket, transform: bytes, most_pixels: int) -> None:
+def work(theirs: socket.socket, read: Read, transform: bytes, most_pixels: int) -> None:
     """Decode until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends us when it is done
     torch.set_num_threads(1)
-    chosen = msgspec.json.decode(transform, type=EvalTransform)
+    made = partial(read, msgspec.json.decode(transform, type=EvalTransform), most_pixels)
     with contextlib.suppress(EOFError, OSError):
         _send(theirs, b"ready")
         while True:
-            _send(theirs, _decoded(chosen, receive(theirs), most_pixels))
+            _send(theirs, _decoded(made, receive(theirs)))
 
 
-def _decoded(transform: EvalTransform, content: bytes, most_pixels: int) -> bytes:
+def _decoded(read: Callable[[bytes], Array], content: bytes) -> bytes:
     try:
-        pixels = np.ascontiguousarray(transform.view(transform.decode(content, most_pixels)))
+        pixels = np.ascontiguousarray(read(content))
     except NetwrightError as error:
         return REASON + str(error).encode("utf-8", "backslashreplace")
     except MemoryError:

@@ -1,5 +1,6 @@
 """From a picture of any size to its mask, by the predictor of a bundle."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -9,11 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from netwright.data.decode import decode_picture
 from netwright.data.labelled import Array
-from netwright.data.resize import covering_size
+from netwright.data.resize import check_aspect, covering_size
 from netwright.deployment.predictor import Predictor
-from netwright.deployment.tiles import KEPT_PIXELS, margin_for, reach_of, run_in_tiles
+from netwright.deployment.tiles import ALIGNED_PIXELS, KEPT_PIXELS, Tile, margin_for, reach_of, tiles_of
 from netwright.errors import InputError
 from netwright.tasks.segmentation import Segmentation
 
@@ -32,26 +32,15 @@ class MaskPredictor:
 
     def picture(self, source: Any) -> Array:
         """Decode one picture in its own size: (H, W, C) uint8. Raises DataError for what can't be read."""
-        transform = self.predictor.transform
-        window = transform.value_range
-        image = decode_picture(source, transform.channels, transform.background, window)
-        pixels = np.asarray(image)
-        return pixels[..., None] if pixels.ndim == 2 else pixels
+        return self.predictor.transform.decode_whole(source)
 
     def mask(self, pixels: Array, kept: int = KEPT_PIXELS) -> Array:
         """Return the class of each pixel of a decoded picture (H, W, C): (H, W) uint8. In tiles where it is large."""
-        size = (pixels.shape[0], pixels.shape[1])
-        seen = self._seen(pixels)
-        made = np.empty((seen.shape[0], seen.shape[1]), np.uint8)
-        whole = max(made.shape) <= kept
-        for tile, outputs in run_in_tiles(
-            self.outputs, torch.from_numpy(seen)[None], 0 if whole else self.margin, kept
-        ):
-            top, left, bottom, right = tile.kept
-            made[top:bottom, left:right] = self.task.classes(outputs)[0].to(torch.uint8).cpu().numpy()
-        if made.shape != size:
-            made = np.asarray(Image.fromarray(made).resize((size[1], size[0]), Image.Resampling.NEAREST))
-        return made
+        seen = self.seen(pixels)
+        made = np.empty(seen.shape[:2], np.uint8)
+        for tile in self.tiles(seen, kept):
+            tile.put(self.classes(tile.window_of(seen)[None])[0], made)
+        return of_size(made, (pixels.shape[0], pixels.shape[1]))
 
     @cached_property
     def margin(self) -> int:
@@ -59,8 +48,27 @@ class MaskPredictor:
         predictor = self.predictor
         return margin_for(reach_of(predictor.network, predictor.bundle.in_channels, predictor.machine.device))
 
+    def tiles(self, seen: Array, kept: int = KEPT_PIXELS) -> Iterator[Tile]:
+        """Yield the tiles of a picture (H, W, C) as the network sees it; one, without a margin, where it is small."""
+        size = (seen.shape[0], seen.shape[1])
+        return tiles_of(size, 0 if max(size) <= kept else self.margin, kept)
+
+    def classes(self, pixels: Array) -> Array:
+        """Return the likeliest class of each pixel: (B, h, w, C) of any size -> (B, h, w) uint8.
+
+        What is too small for the network's halvings is continued by its border, and cut again."""
+        height, width = pixels.shape[1], pixels.shape[2]
+        try:
+            outputs = self.outputs(torch.from_numpy(pixels))
+        except RuntimeError:
+            if min(height, width) >= ALIGNED_PIXELS:
+                raise
+            more = [(0, max(0, ALIGNED_PIXELS - side)) for side in (height, width)]
+            return self.classes(np.pad(pixels, ((0, 0), *more, (0, 0)), mode="edge"))[:, :height, :width]
+        return np.asarray(self.task.classes(outputs).to(torch.uint8).cpu().numpy())
+
     def outputs(self, pixels: Tensor) -> Tensor:
-        """Run the network on pixels (1, h, w, C) of any size -> its outputs (1, num_outputs, h, w)."""
+        """Run the network on pixels (B, h, w, C) of any size -> its outputs (B, num_outputs, h, w)."""
         machine = self.predictor.machine
         size = (pixels.shape[1], pixels.shape[2])
         images = msgspec.structs.replace(self.predictor.transform, image_size=size).finish(pixels)
@@ -68,12 +76,22 @@ class MaskPredictor:
             outputs: Tensor = self.predictor.network(machine.arrange(images.to(machine.device)))
         return outputs
 
-    def _seen(self, pixels: Array) -> Array:
-        """Return a picture as the network is to see it, (H, W, C), resized as training resized it but not cut."""
+    def seen(self, pixels: Array) -> Array:
+        """Return a picture as the network is to see it, (H, W, C), resized as training resized it but not cut.
+
+        Raises DataError for one so thin that it would be blown up."""
         transform = self.predictor.transform
         if transform.resize is not None:
+            check_aspect((pixels.shape[0], pixels.shape[1]), "the image")
             height, width = covering_size((pixels.shape[0], pixels.shape[1]), transform.store_size)
             picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
             resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
             pixels = resized[..., None] if resized.ndim == 2 else resized
         return np.array(pixels)  # writable, for torch
+
+
+def of_size(mask: Array, size: tuple[int, int]) -> Array:
+    """Bring a mask to a size (height, width) by nearest neighbour."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST))

@@ -1,20 +1,25 @@
-"""A bundle that answers many at once: admission, decoding, batches, deadlines. No HTTP here."""
+"""A bundle that answers many at once: admission, decoding, batches, deadlines. No HTTP here.
+
+What differs by what is given and by the task is a class each: `service_images`, `service_masks`, `service_rows`.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import numpy as np
-import torch
+from typing import Any, ClassVar, Literal
 
 from netwright.config.serving import Serving
 from netwright.data.labelled import Array
 from netwright.deployment.batcher import Batcher, TooLate
 from netwright.deployment.decoders import Decoders
 from netwright.deployment.predictor import Predictor
+from netwright.deployment.received import Read
 from netwright.errors import DataError
+
+Given = tuple[str, bytes]  # a name for the answer, and what came
+Draw = Callable[[Array, Array], Mapping[str, Any]]  # a picture (H, W, C) and its mask (H, W) -> what is sent of them
 
 
 class Overloaded(Exception):
@@ -25,22 +30,29 @@ class Overloaded(Exception):
         self.retry_seconds = retry_seconds
 
 
-class Service:
-    """One predictor behind a bounded queue. Its coroutines belong to one event loop; `close` it at the end."""
+class Service(ABC):
+    """One predictor behind a bounded queue. Its coroutines belong to one event loop; `close` it at the end.
+
+    `takes` is what it is given. `has_engines`: others than torch can compute it; `engine` says which one does."""
+
+    takes: ClassVar[Literal["images", "rows"]]
+    has_engines: ClassVar[bool] = False
 
     def __init__(
         self, predictor: Predictor, limits: Serving, told_batch: Callable[[int], None] = lambda size: None
     ) -> None:
         self.predictor, self.limits = predictor, limits
+        self.engine: Mapping[str, Any] = {"name": "torch"}
         self.waiting = 0
         self._decoders = Decoders(
             predictor.transform,
             processes=limits.decoders,
             seconds=limits.decode_seconds,
-            most_pixels=limits.most_pixels,
+            most_pixels=self.most_read,
+            read=self.read,
         )
         self._batcher = Batcher(
-            self._rows,
+            self._run,
             most_batch=limits.most_batch,
             wait_seconds=limits.wait_seconds,
             threads=predictor.machine.threads,
@@ -64,33 +76,32 @@ class Service:
         finally:
             self.waiting -= number
 
-    async def predict(self, images: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
-        """Answer named pictures with the contract's predict JSON; what can't be read has an error in its place.
+    @property
+    @abstractmethod
+    def read(self) -> Read:
+        """What a decoding process makes of what is given: a function of a module."""
 
-        Raises TooLate when the network's turn came too late."""
-        deadline = time.monotonic() + self.limits.deadline_seconds
-        if len(images) == 1:  # a task of its own would cost it more than its way through us
-            decoded = [await self._decode(images[0][1], deadline)]
-        else:
-            decoded = await asyncio.gather(*(self._decode(content, deadline) for _, content in images))
-        pixels = [made for made in decoded if not isinstance(made, str)]
-        found = await asyncio.wrap_future(self._batcher.submit(pixels, deadline)) if pixels else []
-        rows = iter(found)
-        answer = self.predictor.prediction
-        answers = [
-            answer(name, error=made) if isinstance(made, str) else answer(name, next(rows))
-            for (name, _), made in zip(images, decoded, strict=True)
-        ]
-        return {
-            "predictions": [answer.to_mapping() for answer in answers],
-            "calibrated": self.predictor.bundle.temperature is not None,
-        }
+    @property
+    def most_read(self) -> int:
+        """How many pixels one picture may have; of a table, how many rows."""
+        return self.limits.most_pixels
+
+    @abstractmethod
+    async def predict(self, given: Sequence[Given], draw: Draw | None = None) -> dict[str, Any]:
+        """Answer what was given with the contract's predict JSON; what can't be read has an error in its place.
+
+        `draw` is what is sent of masks beside each class's share. Raises TooLate when the network's turn came too
+        late, DataError for a table that can't be read."""
+
+    @abstractmethod
+    def _run(self, items: Sequence[Array]) -> Sequence[Any]:
+        """Compute what was read, in the network's thread: one answer each."""
 
     async def with_pixels(self, content: bytes, work: Callable[[Array], Any]) -> Any:
         """Return what `work` gives for a decoded picture (H, W, C), run in the network's thread.
 
         Raises DataError for what is no picture, TooLate, and what `work` raises."""
-        deadline = time.monotonic() + self.limits.deadline_seconds
+        deadline = self._deadline()
         made = await self._decode(content, deadline)
         if isinstance(made, str):
             raise DataError(made)
@@ -109,5 +120,8 @@ class Service:
         except DataError as error:
             return str(error)
 
-    def _rows(self, images: Sequence[Array]) -> Sequence[Array]:
-        return list(self.predictor.rows(self.predictor.finish(torch.from_numpy(np.stack(images)))))
+    def _deadline(self) -> float:
+        return time.monotonic() + self.limits.deadline_seconds
+
+    def _json(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {"predictions": list(answers), "calibrated": self.predictor.bundle.temperature is not None}

@@ -4,18 +4,20 @@ Tiles begin where the network's halvings fall into place, and reach as far aroun
 the mask is that of the whole image, in memory that does not grow with it but for the image and the mask themselves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from netwright.data.labelled import Array
+
 KEPT_PIXELS = 512  # a side of what a tile gives to the mask
 ALIGNED_PIXELS = 64  # tiles begin at multiples of this: six halvings
 _PROBED_PIXELS = 576
+_Values = TypeVar("_Values", Array, Tensor)
 _MARGIN_OF_ALL = 128  # of a network in which every pixel is seen everywhere, such as DeepLab: there tiles differ
-
-Run = Callable[[Tensor], Tensor]  # pixels (1, h, w, C) -> outputs (1, K, h, w)
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,20 @@ class Tile:
     window: tuple[int, int, int, int]
     kept: tuple[int, int, int, int]
 
-    def cut(self, outputs: Tensor) -> Tensor:
-        """Return the kept part of a window's outputs (…, h, w)."""
+    def window_of(self, pixels: Array) -> Array:
+        """Return what the network is given of a picture (H, W, C): a view (h, w, C)."""
+        top, left, bottom, right = self.window
+        return pixels[top:bottom, left:right]
+
+    def put(self, classes: Array, mask: Array) -> None:
+        """Write the kept part of a window's classes (h, w) into the mask of the whole picture, (H, W)."""
+        top, left, bottom, right = self.kept
+        mask[top:bottom, left:right] = self.cut(classes)
+
+    def cut(self, values: _Values) -> _Values:
+        """Return the kept part of what a window has, (…, h, w)."""
         top, left = self.window[0], self.window[1]
-        return outputs[..., self.kept[0] - top : self.kept[2] - top, self.kept[1] - left : self.kept[3] - left]
+        return values[..., self.kept[0] - top : self.kept[2] - top, self.kept[1] - left : self.kept[3] - left]
 
 
 def tiles_of(size: tuple[int, int], margin: int, kept: int = KEPT_PIXELS) -> Iterator[Tile]:
@@ -67,10 +79,3 @@ def reach_of(network: nn.Module, channels: int, device: torch.device) -> int | N
 def margin_for(reach: int | None) -> int:
     """Return the margin in pixels around what is kept; where a pixel lies on the network's grid changes its reach."""
     return _MARGIN_OF_ALL if reach is None else reach + ALIGNED_PIXELS // 2
-
-
-def run_in_tiles(run: Run, pixels: Tensor, margin: int, kept: int = KEPT_PIXELS) -> Iterator[tuple[Tile, Tensor]]:
-    """Yield each tile of one image (1, H, W, C) with its kept outputs (1, K, h, w)."""
-    for tile in tiles_of((pixels.shape[1], pixels.shape[2]), margin, kept):
-        top, left, bottom, right = tile.window
-        yield tile, tile.cut(run(pixels[:, top:bottom, left:right]))

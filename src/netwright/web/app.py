@@ -1,7 +1,5 @@
 """The routes: predict, explain, model, health, metrics, and the page."""
 
-import base64
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -12,22 +10,24 @@ from starlette.responses import PlainTextResponse
 
 from netwright.config.serving import Serving
 from netwright.errors import InputError, NetwrightError
+from netwright.web.answers import ANSWERS, as_json, png_url
 from netwright.web.guard import Access, Guard, error_json
 from netwright.web.metrics import CONTENT_TYPE, Metrics
-from netwright.web.page import page_file
-from netwright.web.requests import Images, read_images
+from netwright.web.page import PATHS, page_file
+from netwright.web.requests import BINARY, TAKES, read_images, while_there
 from netwright.web.schemas import Explanation, Model, Predictions, Refusal, Status
 from netwright.workflows.serve import Overloaded, Service, TooLate, describe, explain_picture
 
 _SENTENCES = {
     401: "no or another token",
     403: "a page of another site asks",
+    406: "one PNG can't hold the masks of several images",
     408: "the body takes too long to come",
     413: "too many bytes or images",
     415: "another content type",
     421: "the Host header names another server",
-    422: "no image that can be read",
-    503: "too many images are waiting, or the deadline passed; Retry-After says when to come again",
+    422: "nothing that can be read",
+    503: "too many are waiting, or the deadline passed; Retry-After says when to come again",
 }
 _Responses = dict[int | str, dict[str, Any]]
 
@@ -37,25 +37,11 @@ def _refusals(*statuses: int) -> _Responses:
 
 
 _OF_A_POST = _refusals(408, 415, 422, 503)
-_UNREADABLE: _Responses = {422: {"model": Refusal | Predictions, "description": _SENTENCES[422]}}
 _TEXT: _Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **dict.fromkeys(("image/jpeg", "image/png", "image/webp", "application/octet-stream"), _IMAGE),
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                    "required": ["images"],
-                }
-            },
-        },
-    }
+_CODES = {
+    **{404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 408: "too_slow"},
+    **{413: "too_large", 415: "unsupported_type"},
 }
-_CODES = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large", 415: "unsupported_type"}
 
 
 class _Plain(APIRoute):
@@ -81,55 +67,74 @@ def build_app(service: Service, access: Access, limits: Serving, metrics: Metric
 
 
 def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: Metrics) -> None:
-    @app.post("/predict", response_model=Predictions, responses=_OF_A_POST | _UNREADABLE, openapi_extra=_BODY)
+    task = service.predictor.bundle.task.name
+    takes, answers = TAKES[service.takes], ANSWERS[task]
+    body = {"requestBody": {"required": True, "content": takes.body(describe(service)["columns"] or [])}}
+    schema: Any = Predictions[answers.model]  # type: ignore[name-defined]
+    responses = _OF_A_POST | {422: {"model": Refusal | schema, "description": _SENTENCES[422]}}
+    if answers.contents:
+        responses |= _refusals(406) | {200: {"content": dict.fromkeys(answers.contents, BINARY)}}
+
+    @app.post(
+        "/predict",
+        response_model=schema,
+        responses=responses,
+        openapi_extra=body | {"parameters": list(answers.parameters)},
+        description=f"Answer for each {takes.thing}; one that can't be answered for has its reason.",
+    )
     async def predict(request: Request) -> Response:
-        """Label one image (the body) or several (files of a form). An image that can't be read has its reason."""
         with service.admitted():  # before the body is read, so that a flood takes no memory
-            images = await read_images(request, limits)
-            with service.admitted(len(images) - 1):
+            given = await takes.read(request, limits)
+            wish = answers.wish(request, len(given))
+            with service.admitted(len(given) - 1):
                 metrics.waiting.set(service.waiting)
-                answer = await service.predict(images)
+                work = service.predict(given, wish.draw)
+                answer = await (while_there(request, work) if answers.is_long else work)
         metrics.waiting.set(service.waiting)
         failed = ["error" in each for each in answer["predictions"]]
         metrics.images.labels("unreadable").inc(sum(failed))
         metrics.images.labels("labelled").inc(len(failed) - sum(failed))
-        return _json(answer, 422 if all(failed) else 200)
+        return wish.respond(answer, 422 if all(failed) else 200)
 
-    @app.post("/explain", response_model=Explanation, responses=_OF_A_POST, openapi_extra=_BODY)
+    if answers.explained and service.takes == "images":
+        _add_explanations(app, service, limits, body)
+
+
+def _add_explanations(app: FastAPI, service: Service, limits: Serving, body: dict[str, Any]) -> None:
+    @app.post("/explain", response_model=Explanation, responses=_OF_A_POST, openapi_extra=body)
     async def explain(request: Request) -> Response:
         """Show where on an image its likeliest class is seen (Grad-CAM), for networks with convolutions."""
         with service.admitted():
-            images: Images = await read_images(request, limits)
+            images = await read_images(request, limits)
             if len(images) != 1:
                 raise HTTPException(413, "one image at a time")
             answer = await explain_picture(service, images[0][1])
-        overlay = f"data:image/png;base64,{base64.b64encode(answer.pop('png')).decode()}"
-        return _json({**answer, "overlay": overlay})
+        return as_json(answer | {"overlay": png_url(answer.pop("png"))})
 
 
 def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
     @app.get("/healthz", response_model=Status)
     async def healthz(request: Request) -> Response:
         """Say that the process answers."""
-        return _json({"status": "ok"})
+        return as_json({"status": "ok"})
 
     @app.get("/readyz", response_model=Status, responses=_refusals(503))
     async def readyz(request: Request) -> Response:
         """Say whether another image would be taken now."""
         with service.admitted():
-            return _json({"status": "ready"})
+            return as_json({"status": "ready"})
 
     @app.get("/model", response_model=Model)
     async def model(request: Request) -> Response:
         """Describe the model: card, classes, metrics, versions."""
-        return _json(describe(service))
+        return as_json(describe(service))
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
     async def numbers(request: Request) -> Response:
         """Give this process's counters in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
-    for path in ("/", "/page.css", "/page.js"):
+    for path in PATHS:
         app.add_api_route(path, page_file(path), include_in_schema=False)
 
 
@@ -157,11 +162,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
         return _refused(500, "internal", "an error of the server's; its log says more")
-
-
-def _json(value: dict[str, Any], status: int = 200) -> Response:
-    body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-    return Response(body, status, media_type="application/json")
 
 
 def _refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:

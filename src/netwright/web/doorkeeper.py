@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from netwright.web.guard import HEADERS, error_json
 
 _DEAF_SECONDS = 0.25
-_FIRST_LINE = re.compile(rb"POST (/predict|/explain) HTTP/1\.1\r\n")
+_FIRST_LINE = re.compile(rb"POST (/predict|/explain)(?:\?[^ \r]*)? HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})(?=\r\n)", re.IGNORECASE)
 _BY_THE_USUAL_WAY = re.compile(rb"\r\n(transfer-encoding|upgrade|connection: *close)", re.IGNORECASE)
 

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 
 from netwright.config.serving import Serving
+from netwright.web.page import PATHS
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/", "/healthz", "/readyz", "/page.css", "/page.js")  # say nothing of the model: no token for them
+OPEN_PATHS = frozenset(("/healthz", "/readyz", *PATHS))  # say nothing of the model: no token for them
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -1,4 +1,8 @@
-"""The images of a request: a raw body, or the files of a form."""
+"""What a request brings: images as a raw body or the files of a form, or a table's rows as JSON or CSV."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -6,10 +10,21 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from netwright.config.serving import Serving
+from netwright.workflows.serve import CSV, JSON, Given
 
-Images = list[tuple[str, bytes]]
+Result = TypeVar("Result")
+Images = list[Given]
 _RAW = ("application/octet-stream", "binary/octet-stream")
 _LONGEST_NAME = 200
+
+
+class Takes(NamedTuple):
+    """How what a network takes is read of a request, and what the OpenAPI document says of it by the columns of
+    `describe`; `thing` is one of them in a sentence."""
+
+    thing: str
+    read: Callable[[Request, Serving], Awaitable[list[Given]]]
+    body: Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 async def read_images(request: Request, limits: Serving) -> Images:
@@ -50,3 +65,61 @@ def _name(filename: str | None, place: int) -> str:
     last = (filename or "").replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME]
     name = "".join(letter if letter.isprintable() else "?" for letter in last)
     return name or f"image {place + 1}"
+
+
+async def read_rows(request: Request, limits: Serving) -> list[Given]:
+    """Return the table, called `rows`, with what it is written in. Raises HTTPException: 415 another content type, 422
+    nothing at all."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    form = {"application/json": JSON, "text/csv": CSV}.get(kind)
+    if form is None:
+        raise HTTPException(415, "send rows as application/json (an object or a list of them), or as text/csv")
+    content = await request.body()
+    if not content:
+        raise HTTPException(422, "the body is empty; send rows")
+    return [("rows", form + content)]
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what `work` gives, or stop it when the client goes away. Raises HTTPException 499 then, which nobody sees.
+
+    For what takes seconds: a mask of a large picture. The request's body has been read."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise HTTPException(499, "the client has gone")
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "type": "object",
+    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    "required": ["images"],
+}
+
+
+def _images_body(columns: list[dict[str, Any]]) -> dict[str, Any]:
+    raw = dict.fromkeys(("image/jpeg", "image/png", "image/webp", "application/octet-stream"), BINARY)
+    return {**raw, "multipart/form-data": {"schema": _FORM}}
+
+
+def _rows_body(columns: list[dict[str, Any]]) -> dict[str, Any]:
+    cell = {"type": ["number", "string", "boolean", "null"]}
+    names = [column["name"] for column in columns]
+    row = {"type": "object", "properties": dict.fromkeys(names, cell), "required": names}
+    rows = {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]}
+    return {"application/json": {"schema": rows}, "text/csv": {"schema": {"type": "string"}}}
+
+
+TAKES = {"images": Takes("image", read_images, _images_body), "rows": Takes("row", read_rows, _rows_body)}

@@ -98,7 +98,8 @@ def _bundle(
     temperature: float | None,
 ) -> Bundle:
     """Return what the bundle says besides weights and golden samples."""
-    name, num_train = prepared.labelled.name, len(prepared.rows["train"])
+    labelled, num_train = prepared.labelled, len(prepared.rows["train"])
+    called = {} if labelled.target is None else {"target": labelled.target}
     return Bundle(
         model=recipe.model,
         in_channels=prepared.input_shape[0],
@@ -107,7 +108,13 @@ def _bundle(
         transform=prepared.transform,
         epoch=epoch,
         metrics={split: JUDGINGS[task.name].short(numbers) for split, numbers in metrics.items()},
-        data={"name": name, "fingerprint": prepared.fingerprint, "num_train": num_train, **_coding(prepared)},
+        data={
+            "name": labelled.name,
+            "fingerprint": prepared.fingerprint,
+            "num_train": num_train,
+            **called,
+            **_coding(prepared),
+        },
         temperature=temperature,
     )
 

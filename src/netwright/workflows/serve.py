@@ -14,16 +14,37 @@ from netwright.deployment.bundle import load_golden, present_versions
 from netwright.deployment.card import card_of
 from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.golden import NUM_GOLDEN
-from netwright.deployment.predictor import Predictor
-from netwright.deployment.service import Overloaded, Service
+from netwright.deployment.received import CSV, JSON
+from netwright.deployment.service import Draw, Given, Overloaded, Service
+from netwright.deployment.serving import build_service
 from netwright.deployment.whole import example_images
-from netwright.errors import InputError
 from netwright.workflows.explain import explain_pixels
 from netwright.workflows.own import Own
 from netwright.workflows.predict import locate, opened
-from netwright.workflows.predict_masks import refuse_masks
+from netwright.workflows.serving_masks import colours_of_masks, mask_png, overlay_png
+from netwright.workflows.serving_rows import describe_columns
 
-__all__ = ["Overloaded", "Service", "TooLate", "describe", "explain_picture", "open_service"]
+__all__ = [
+    "CSV",
+    "JSON",
+    "Draw",
+    "Given",
+    "Overloaded",
+    "Service",
+    "TooLate",
+    "describe",
+    "explain_picture",
+    "mask_png",
+    "open_service",
+    "overlay_png",
+]
+
+# how a task's classes look in pictures
+COLOURS: dict[str, Callable[[tuple[str, ...]], dict[str, str] | None]] = {
+    "classification": lambda names: None,
+    "regression": lambda names: None,
+    "segmentation": colours_of_masks,
+}
 
 
 @contextmanager
@@ -33,21 +54,19 @@ def open_service(run: str, limits: Serving, told_batch: Callable[[int], None] = 
     Raises InputError for what is no bundle, WeightsError for a damaged one, MachineError for an engine that is not
     installed, WorkFailed for one that answers otherwise."""
     with opened(run, Own(), limits.engine) as predictor:
-        refuse_masks(predictor, "netwright serve")
-        if predictor.transform.kind == "rows":
-            raise InputError(
-                f"{run} takes the rows of a table, and the service takes images; netwright predict reads tables"
-            )
-        _choose_engine(run, predictor, limits.engine)
-        service = Service(predictor, limits, told_batch)
+        service = build_service(predictor, limits, told_batch)
         try:
+            service.engine = _choose_engine(run, service, limits.engine)
             yield service
         finally:
             service.close()
 
 
-def _choose_engine(run: str, predictor: Predictor, asked: EngineName) -> None:
-    """Put the engine in, compared on the bundle's golden samples, or on noise where it has none."""
+def _choose_engine(run: str, service: Service, asked: EngineName) -> dict[str, object]:
+    """Put the engine in, compared on the bundle's golden samples, or on noise where it has none; return its record."""
+    predictor = service.predictor
+    if not service.has_engines:
+        return {"name": "torch", "asked": asked}
     golden = load_golden(locate(run)[0])
     pixels = example_images(predictor.bundle, NUM_GOLDEN) if golden is None else golden.images
     choice, images = EngineChoice(predictor, asked), predictor.finish(pixels)
@@ -55,19 +74,27 @@ def _choose_engine(run: str, predictor: Predictor, asked: EngineName) -> None:
         choice.try_all(images)
     else:
         choice.begin(images)
+    return choice.to_mapping()
 
 
 def describe(service: Service) -> dict[str, Any]:
-    """Return what `GET /model` answers: the card, the classes, the versions, the limits."""
+    """Return what `GET /model` answers: task, card, classes, versions, what computes, and what the task has to add."""
     bundle = service.predictor.bundle
+    table = bundle.transform.table
     return {
         "name": bundle.data.get("name"),
+        "task": bundle.task.name,
+        "takes": service.takes,
+        "target": bundle.data.get("target"),
         "card": card_of(bundle.to_mapping()),
         "class_names": list(bundle.task.class_names),
+        "colours": COLOURS[bundle.task.name](bundle.task.class_names),
+        "columns": None if table is None else describe_columns(table),
         "image_size": list(bundle.image_size),
         "channels": bundle.in_channels,
         "calibrated": bundle.temperature is not None,
         "metrics": bundle.metrics,
+        "engine": {**service.engine, "precision": service.predictor.machine.precision},
         "trained_with": bundle.versions,
         "running": present_versions(),
     }

@@ -1,10 +1,17 @@
-"use strict";
+/* The page: what is given, asked for and said. What an answer looks like is a module for each task. */
 
-const FEW = 5; // classes shown at first
-const at = id => document.getElementById(id);
+import * as classes from "/classes.js";
+import * as masks from "/masks.js";
+import * as numbers from "/numbers.js";
+import { at, some } from "/parts.js";
+import { makeForm } from "/rows.js";
+
+const TASKS = { classification: classes, regression: numbers, segmentation: masks };
 let token = sessionStorage.getItem("token") || "";
-let waiting = null; // the image that waits for a token
-let asked = 0; // answers to an earlier image are not shown
+let model = null;
+let waiting = null; // what waits for a token: a function that asks again
+let asked = 0; // answers to an earlier question are not shown
+let shown = null; // the image's URL, to be given back
 
 function headers(more = {}) {
   return token ? { ...more, Authorization: `Bearer ${token}` } : more;
@@ -13,11 +20,6 @@ function headers(more = {}) {
 function say(text, wrong = false) {
   at("state").textContent = text;
   at("state").classList.toggle("wrong", wrong);
-}
-
-function percent(fraction) {
-  const value = 100 * fraction;
-  return `${value > 99.9 && value < 100 ? ">99.9" : value.toFixed(1)} %`;
 }
 
 async function asJson(response) {
@@ -37,16 +39,22 @@ function problem(response, answer) {
 async function describe() {
   const response = await fetch("/model", { headers: headers() });
   if (response.status === 401) return needToken();
-  const model = await asJson(response);
-  if (!response.ok) return say(problem(response, model), true);
+  const found = await asJson(response);
+  if (!response.ok) return say(problem(response, found), true);
+  model = found;
+  const part = TASKS[model.task];
   at("token-form").hidden = true;
   document.title = `${model.name || "model"} · netwright`;
   at("name").textContent = model.name || "";
-  at("title").textContent = "What is on the image?";
-  const names = model.class_names;
-  const some = names.slice(0, 12).join(", ");
-  at("about").textContent = `${names.length} classes: ${some}${names.length > 12 ? ", …" : ""}`;
-  showCard(model.card);
+  at("title").textContent = part.title(model);
+  at("about").textContent = part.about(model);
+  const columns = model.columns || [];
+  if (columns.length) {
+    at("about").textContent += `, from ${columns.length} columns: ${some(columns.map(column => column.name))}`;
+    makeForm(columns, askRow);
+  }
+  at("input").hidden = at("pictures").hidden = model.takes !== "images";
+  showCard(model.card, `${model.engine.name} in ${model.engine.precision}`);
 }
 
 function needToken() {
@@ -56,11 +64,11 @@ function needToken() {
 }
 
 /* The card is Markdown of a few kinds of lines. Class and file names in it are text, never HTML. */
-function showCard(markdown) {
+function showCard(markdown, engine) {
   const box = at("card");
   box.replaceChildren();
   let list = null;
-  for (const line of markdown.split("\n")) {
+  for (const line of [...markdown.split("\n"), `Computed by ${engine}.`]) {
     if (!line.startsWith("- ")) list = null;
     if (!line.trim() || line.startsWith("# ")) continue;
     if (line.startsWith("- ")) {
@@ -73,95 +81,62 @@ function showCard(markdown) {
   }
 }
 
-async function ask(path, image) {
-  const response = await fetch(path, {
-    method: "POST", body: image, headers: headers({ "Content-Type": "application/octet-stream" }),
-  });
+async function ask(path, body, kind = "application/octet-stream") {
+  const response = await fetch(path, { method: "POST", body, headers: headers({ "Content-Type": kind }) });
   return { response, answer: await asJson(response) };
 }
 
-async function predict(image) {
+function askImage(image) {
+  if (shown) URL.revokeObjectURL(shown);
+  at("image").src = shown = URL.createObjectURL(image);
+  return predict(image, undefined, image);
+}
+
+function askRow(row) {
+  return predict(JSON.stringify(row), "application/json", null);
+}
+
+async function predict(body, kind, image) {
   const number = ++asked;
-  at("image").src = URL.createObjectURL(image);
-  at("seen").hidden = true;
-  at("answer").hidden = true;
+  for (const id of ["seen", "answer", "mask", "mask-tools"]) at(id).hidden = true;
   say("Looking …");
   const used = token;
   let found;
   try {
-    found = await ask("/predict", image);
+    found = await ask("/predict", body, kind);
   } catch {
     return say("The server can't be reached.", true);
   }
   if (number !== asked) return;
   if (found.response.status === 401) {
-    if (token !== used) return predict(image); // given meanwhile
-    waiting = image;
+    if (token !== used) return predict(body, kind, image); // given meanwhile
+    waiting = () => predict(body, kind, image);
     say("");
     return needToken();
   }
   if (!found.response.ok) return say(problem(found.response, found.answer), true);
-  show(found.answer.predictions[0], found.answer.calibrated);
-  say("");
-  await explain(image, number);
-}
-
-function show(prediction, calibrated) {
-  at("label").textContent = prediction.label;
-  at("sure").textContent = `${percent(prediction.probability)} sure` +
-    (calibrated ? " (calibrated on validation data)" : " (the network's own number, not calibrated)");
-  const every = Object.entries(prediction.probabilities).sort((one, other) => other[1] - one[1]);
-  drawBars(every.slice(0, FEW));
-  at("more").hidden = every.length <= FEW;
-  at("more").onclick = () => {
-    drawBars(every);
-    at("more").hidden = true;
-  };
+  if (!model) await describe();
+  const isLatest = () => number === asked;
+  const given = { model, image, calibrated: found.answer.calibrated, ask, isLatest };
+  await TASKS[model.task].show(found.answer.predictions[0], given);
+  if (!isLatest()) return;
   at("answer").hidden = false;
   document.body.classList.add("answered");
+  say("");
 }
 
-function drawBars(pairs) {
-  const rows = pairs.map(([name, probability]) => {
-    const row = document.createElement("tr");
-    const head = row.appendChild(document.createElement("th"));
-    head.scope = "row";
-    head.textContent = name;
-    const track = row.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
-    track.className = "track";
-    const bar = track.appendChild(document.createElement("span"));
-    bar.className = "bar";
-    bar.style.width = `${100 * probability}%`;
-    const number = row.appendChild(document.createElement("td"));
-    number.className = "number";
-    number.textContent = percent(probability);
-    return row;
+/* A picture of few pixels is shown as such, not as a blur; one that browsers can't show (TIFF) not at all. */
+for (const picture of [at("image"), at("overlay")]) {
+  picture.addEventListener("load", () => {
+    picture.classList.remove("unseen");
+    picture.classList.toggle("small", picture.naturalWidth < 100);
   });
-  at("bars").tBodies[0].replaceChildren(...rows);
-}
-
-/* Where it looks comes after the answer: it takes a second pass, and some networks have no places to show. */
-async function explain(image, number) {
-  try {
-    const { response, answer } = await ask("/explain", image);
-    if (!response.ok || number !== asked) return;
-    at("overlay").src = answer.overlay;
-    at("overlay").alt = `Bright where the network sees what speaks for ${answer.label}`;
-    at("seen-caption").textContent = `Bright: what speaks for “${answer.label}” (Grad‑CAM)`;
-    at("seen").hidden = false;
-  } catch {
-    /* the answer itself stands */
-  }
-}
-
-/* A picture of few pixels is shown as such, not as a blur. */
-for (const shown of [at("image"), at("overlay")]) {
-  shown.addEventListener("load", () => shown.classList.toggle("small", shown.naturalWidth < 100));
+  picture.addEventListener("error", () => picture.classList.add("unseen"));
 }
 
 function take(files) {
   const image = [...files].find(file => file.type.startsWith("image/")) || files[0];
-  if (image) predict(image);
+  if (image && model?.takes !== "rows") askImage(image);
 }
 
 at("file").addEventListener("change", () => { take(at("file").files); at("file").value = ""; });
@@ -174,14 +149,14 @@ document.addEventListener("drop", event => {
   take(event.dataTransfer.files);
 });
 
-at("token-form").addEventListener("submit", event => {
+at("token-form").addEventListener("submit", async event => {
   event.preventDefault();
   token = at("token").value.trim();
   sessionStorage.setItem("token", token);
-  const image = waiting;
+  const again = waiting;
   waiting = null;
-  describe();
-  if (image) predict(image);
+  await describe();
+  if (again) again();
 });
 
 let stream = null;
@@ -212,7 +187,7 @@ at("shoot").addEventListener("click", () => {
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
   stopCamera();
-  canvas.toBlob(image => predict(image), "image/jpeg", 0.92);
+  canvas.toBlob(image => askImage(image), "image/jpeg", 0.92);
 });
 
 if (!navigator.mediaDevices) at("camera").hidden = true;
