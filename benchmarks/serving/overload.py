@@ -81,12 +81,13 @@ class Memory:
         if self._stop.wait(settle_seconds):
             return
         while True:
-            self._rows.append(sum(map(_anonymous_bytes, self._server.members())))
+            self._rows.append(sum(map(anonymous_bytes, self._server.members())))
             if self._stop.wait(1.0):
                 return
 
 
-def _anonymous_bytes(process: int) -> int:
+def anonymous_bytes(process: int) -> int:
+    """Return the memory that a process shares with no file; 0 for one that has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

@@ -33,7 +33,8 @@ PNG = BYTES | {"accept": "image/png"}
 
 @pytest.fixture(scope="module")
 def masks(mask_bundle: Path) -> Iterator[tuple[httpx.Client, Service]]:
-    with serving(mask_bundle, Serving(decoders=1, deadline_seconds=30)) as both:
+    limits = Serving(decoders=1, deadline_seconds=30, most_pixels=2_000_000)  # a damaged header may promise as many
+    with serving(mask_bundle, limits) as both:
         yield both
 
 
@@ -230,7 +231,7 @@ def test_hostile_bodies_are_never_the_servers_fault(number: int, masks: Served, 
         if answer.headers["content-type"] == "image/png":
             Image.open(io.BytesIO(answer.content)).load()
             continue
-        assert answer.json()["predictions"] or answer.json()["error"]
+        assert answer.json().keys() & {"predictions", "error"}
         assert not leaks(answer.text)
     assert client.post("/predict", content=disc.read_bytes(), headers=BYTES).status_code == 200
     assert math.isclose(masks[1]._held._pixels, 0)
