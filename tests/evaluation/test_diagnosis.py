@@ -78,6 +78,19 @@ def test_guessing_is_not_learning(loss: Curve) -> None:
     assert found["verdict"] == "not_learning" and "lower lr" in found["advice"]
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_what_knows_train_from_before_has_learnt(epochs: int) -> None:
+    """Pretrained on the same images, and 12 val images: guessing can't be told from 67 %, but train is known."""
+    records = history([0.156] * epochs, [1.09] * epochs, [1.0] * epochs, [0.667] * epochs)
+    assert verdict(records, num_val=12)["verdict"] == "overfitting"
+
+
+def test_one_epoch_has_gone_nowhere() -> None:
+    found = verdict(history([0.702], [0.68], [0.49], [0.5]))
+    assert found["verdict"] == "not_learning"
+    assert "is 0.702 after one epoch" in found["sentence"]
+
+
 def test_a_good_run_is_fine() -> None:
     loss = [0.5, 0.1, 0.05, 0.04, 0.04, 0.04]
     accuracy = [0.9, 0.97, 0.985, 0.99, 0.99, 0.99]

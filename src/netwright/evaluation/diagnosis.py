@@ -9,6 +9,7 @@ from typing import Any
 
 Record = Mapping[str, Any]
 LEARNT_NOTHING = 0.02  # a train loss that fell by less than 2 % of where it began
+KNOWS_TRAIN = 0.1  # a train accuracy so far above guessing has been learnt, now or before
 STILL_FALLING = 0.03  # a loss that fell by more than 3 % over the last fifth of the epochs
 GAP_POINTS = 0.03  # a gap between train and val accuracy of less than 3 points is not spoken of
 TURNED = 0.05  # a val loss more than 5 % above its least has turned
@@ -77,9 +78,10 @@ def diagnose_numbers(history: Sequence[Record], *, best_epoch: int, stopped_by: 
 
 def _not_learning(val: Sequence[Record]) -> dict[str, Any]:
     first, last = val[0]["train_loss"], val[-1]["train_loss"]
+    went = f"went from {first:.3g} to {last:.3g}" if len(val) > 1 else f"is {last:.3g} after one epoch"
     return _said(
         "not_learning",
-        f"It does not learn: the train loss went from {first:.3g} to {last:.3g}, the accuracy is that of guessing",
+        f"It does not learn: the train loss {went}, the accuracy is that of guessing",
         "a lower lr first (a tenth), then a look at the labels: netwright data DATA --grid FILE.png",
     )
 
@@ -168,8 +170,11 @@ def _annealed(val: Sequence[Record]) -> bool:
 
 
 def _learnt_nothing(val: Sequence[Record], majority: float, error: float) -> bool:
-    """Say whether the answers are no better than always the same one, or the train loss stayed where it began."""
+    """Say whether the answers are no better than always the same one, on val, and train is not known either.
+
+    A network pretrained on the same images knows train, and its loss stays; on few val images that looks like guessing."""
     guessing = max(record["val_accuracy"] for record in val) <= majority + 2 * error
     losses = [record["train_loss"] for record in val]
     stayed = len(losses) > 1 and min(losses[1:]) > (1 - LEARNT_NOTHING) * losses[0]
-    return guessing and (stayed or len(losses) == 1 or val[-1]["train_accuracy"] <= majority + 0.02)
+    knows_train = val[-1]["train_accuracy"] > majority + KNOWS_TRAIN
+    return guessing and not knows_train and (stayed or len(losses) == 1 or val[-1]["train_accuracy"] <= majority + 0.02)
