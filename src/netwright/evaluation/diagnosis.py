@@ -172,7 +172,7 @@ def _annealed(val: Sequence[Record]) -> bool:
 def _learnt_nothing(val: Sequence[Record], majority: float, error: float) -> bool:
     """Say whether the answers are no better than always the same one, on val, and train is not known either.
 
-    A network pretrained on the same images knows train, and its loss stays; on few val images that looks like guessing."""
+    One pretrained on the same images knows train, and its loss stays; on few val images that looks like guessing."""
     guessing = max(record["val_accuracy"] for record in val) <= majority + 2 * error
     losses = [record["train_loss"] for record in val]
     stayed = len(losses) > 1 and min(losses[1:]) > (1 - LEARNT_NOTHING) * losses[0]
