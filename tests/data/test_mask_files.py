@@ -205,3 +205,15 @@ def test_the_fingerprint_is_also_of_the_masks(tmp_path: Path) -> None:
     rows = np.array([0, 1])
     assert split_fingerprint(before, rows) != split_fingerprint(after, rows)
     assert split_fingerprint(before, rows[:1]) == split_fingerprint(after, rows[:1])
+
+
+@pytest.mark.parametrize("inside", ["masks in images", "images in masks"])
+def test_one_folder_may_lie_in_the_other(inside: str, tmp_path: Path) -> None:
+    masks = [Image.fromarray(BLOCKS % 2 * 255) for _ in range(4)]
+    root = folder_of(tmp_path / "data", masks)
+    outer, inner = ("images", "masks") if inside == "masks in images" else ("masks", "images")
+    (root / inner).rename(root / outer / inner)
+    paths = {outer: root / outer, inner: root / outer / inner}
+    found = open_data(Data(source=str(paths["images"]), masks=str(paths["masks"])))
+    assert len(found) == 4
+    assert found.class_names == ("background", "foreground")

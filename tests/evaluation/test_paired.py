@@ -52,7 +52,7 @@ def test_masks_are_compared_as_scikit_learn_and_scipy_do() -> None:
 
 def test_few_images_can_not_tell_and_many_can() -> None:
     random = np.random.default_rng(1)
-    truth = (random.random((40, 8, 8)) < 0.5).astype(np.int64)
+    truth = (random.random((40, 20, 20)) < 0.5).astype(np.int64)
     better, worse = noisy(random, truth, np.full(40, 0.05)), noisy(random, truth, np.full(40, 0.2))
     few = compare_masks(confusions(truth[:5], worse[:5]), confusions(truth[:5], better[:5]))
     assert few["mean_dice_difference_interval"][0] > 0  # an interval alone would say that they differ

@@ -299,6 +299,70 @@ def test_two_runs_are_compared_image_by_image(run: Any, data: Path, tmp_path: Pa
     assert "not distinguishable" in said
 
 
+def arrays_of(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    names = sorted(path.name for path in (data / "images").iterdir())
+    images, masks = (
+        np.stack([np.asarray(Image.open(data / what / name)) for name in names]) for what in ("images", "masks")
+    )
+    return images, masks
+
+
+class Discs(torch.utils.data.Dataset[Any]):
+    """Pictures and their masks as class numbers, (1, H, W) as many write them."""
+
+    def __init__(self, images: np.ndarray, masks: np.ndarray) -> None:
+        self.images, self.masks = images, masks
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, torch.Tensor]:
+        return Image.fromarray(self.images[index]), torch.from_numpy(self.masks[index][None] // 255).long()
+
+
+def test_masks_from_python_train_as_those_of_files(data: Path, tmp_path: Path) -> None:
+    """Arrays, tensors by split and a Dataset of the same discs end in the same weights; predictions are masks."""
+    images, masks = arrays_of(data)
+    settings = {**SMALL, "training": {"epochs": 3, "batch_size": 4}}
+    run = nw.train((images, masks), out=tmp_path / "arrays", **settings)
+    assert run.recipe.data.task == "segmentation"
+    assert run.recipe.data.mask_classes == {"background": 0, "foreground": 255}
+    other = nw.train(Discs(images, masks), out=tmp_path / "items", **settings)
+    assert other.metrics["val"]["mean_dice"] == pytest.approx(run.metrics["val"]["mean_dice"])
+    assert nw.load(run.path, data=(images, masks)).evaluate("val")["metrics"]["mean_dice"] == pytest.approx(
+        run.metrics["val"]["mean_dice"]
+    )
+    parts = {
+        "train": (torch.from_numpy(images[:14])[:, None], torch.from_numpy(masks[:14] == 255)),
+        "val": (torch.from_numpy(images[14:])[:, None], torch.from_numpy(masks[14:] == 255)),
+    }
+    split = nw.train(parts, out=tmp_path / "split", **settings)
+    assert split.metrics["val"]["num_samples"] == 6
+    found = split.predict(images[14:])
+    truth = masks[14:] == 255
+    right = np.mean([each["mask"] == true for each, true in zip(found, truth, strict=True)])
+    assert right == pytest.approx(split.metrics["val"]["accuracy"])
+    assert found[0]["shares"]["foreground"] == pytest.approx(found[0]["mask"].mean())
+    judged = split.evaluate(data=(images[:3, ::-1].copy(), masks[:3, ::-1] == 255))
+    assert judged["metrics"]["num_samples"] == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda images, masks: (images, masks[:, :40]), "mask of all/0: is 40 × 48, and its image 48 × 48"),
+        (lambda images, masks: (images, masks[:-1]), "20 images and 19 masks"),
+        (lambda images, masks: (images, masks / 256), "numbers that are not whole"),
+        (lambda images, masks: (images, masks.astype(int) - 1), "values from -1 to 254"),
+        (lambda images, masks: (images, masks * 0), "one class only"),
+        (lambda images, masks: (images, np.arange(masks.size, dtype=np.int32).reshape(masks.shape) % 500), "smoothed"),
+    ],
+)
+def test_masks_from_python_that_can_not_be_used_are_named(spoil: Any, said: str, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=re.escape(said)):
+        nw.train(spoil(*arrays_of(data)), out=tmp_path / "no", **SMALL)
+
+
 def test_masks_of_pictures_of_any_size(run: Any) -> None:
     """By tiles a large picture has the untiled mask, at borders too: a tile sees all that a pixel depends on."""
     random = np.random.default_rng(1)
@@ -317,6 +381,19 @@ def test_masks_of_pictures_of_any_size(run: Any) -> None:
             part = tile.cut(made.outputs(torch.from_numpy(pixels[None, top:bottom, left:right])))
             top, left, bottom, right = tile.kept
             assert (part - untiled[..., top:bottom, left:right]).abs().max() < 1e-4
+
+
+def test_tiles_of_a_network_that_sees_the_whole_are_told_of(
+    run: Any, data: Path, cli: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [data / "images" / f"disc-{place}.png" for place in range(3)]
+    monkeypatch.setattr("netwright.deployment.mask_predictor.KEPT_PIXELS", 32)
+    monkeypatch.setattr(MaskPredictor.mask, "__defaults__", (32,))
+    cli("predict", run.path, *pictures)
+    assert "tiles" not in cli.error  # a U-Net's masks are those of whole pictures
+    monkeypatch.setattr("netwright.deployment.mask_predictor.reach_of", lambda *given: None)
+    cli("predict", run.path, *pictures)
+    assert cli.error.count("at the tiles' borders masks may differ") == 1
 
 
 def test_tiles_cover_every_pixel_once() -> None:

@@ -36,12 +36,12 @@ def open_given(
     """Make labelled data of what the caller gave; see `_EXPECTED`.
 
     Raises DataError for other types, and as the checks of arrays do."""
-    parts = _by_split(given, training)
-    if all(_is_dataset(part) for part in parts.values()):
+    parts = by_split(given, training)
+    if all(is_dataset(part) for part in parts.values()):
         return _from_datasets(name, parts)
-    if any(_is_dataset(part) for part in parts.values()):
+    if any(is_dataset(part) for part in parts.values()):
         raise DataError("some splits are data sets and some are arrays; give the same kind for all")
-    pairs = {split: _as_pair(part, split) for split, part in parts.items()}
+    pairs = {split: as_pair(part, split) for split, part in parts.items()}
     if any(_is_pictures(images) for images, _ in pairs.values()):
         return _from_pictures(name, pairs)
     pixels = {
@@ -60,7 +60,8 @@ def _said(split: str) -> str:
     return "the array of images" if split == "all" else f"{split} images"
 
 
-def _by_split(given: object, training: bool) -> dict[str, Any]:
+def by_split(given: object, training: bool) -> dict[str, Any]:
+    """Return split -> what was given of it; all is one split where there are no keys. Raises DataError."""
     if not isinstance(given, Mapping):
         return {"all": given}
     for key in given:
@@ -71,7 +72,8 @@ def _by_split(given: object, training: bool) -> dict[str, Any]:
     return {split: given[split] for split in SPLITS if given.get(split) is not None}
 
 
-def _is_dataset(part: object) -> bool:
+def is_dataset(part: object) -> bool:
+    """Say whether it is a map-style data set. Raises DataError for one that has no order or length."""
     if isinstance(part, (torch.utils.data.IterableDataset, torch.utils.data.DataLoader)):
         kind = type(part).__name__
         raise DataError(f"{kind} has no order and no length that we can rely on; give its map-style Dataset instead")
@@ -79,7 +81,8 @@ def _is_dataset(part: object) -> bool:
     return not array_like and hasattr(part, "__getitem__") and hasattr(part, "__len__")
 
 
-def _as_pair(part: object, split: str) -> tuple[Any, Any]:
+def as_pair(part: object, split: str) -> tuple[Any, Any]:
+    """Return images and targets. Raises DataError for anything else."""
     if not isinstance(part, (tuple, list)) or len(part) != 2:
         raise DataError(f"{split} is {type(part).__name__}; expected {_EXPECTED}")
     return part[0], part[1]

@@ -14,6 +14,7 @@ from netwright.config.rows import RowKind
 from netwright.config.tasks import TaskName
 from netwright.data.file_bytes import read_file
 from netwright.data.masks.coding import Coding
+from netwright.data.masks.values import read_values
 from netwright.data.texts import Paths
 
 Array = npt.NDArray[Any]
@@ -114,8 +115,51 @@ class MaskFiles:
         return np.frombuffer(found, np.uint8).reshape(-1, 32)
 
     def numbers(self) -> Rows:
-        """Return the first eight bytes of each digest as a number, (N,) int64: equal masks have equal ones."""
-        return np.ascontiguousarray(self.digests[:, :8]).view("<i8")[:, 0].astype(np.int64)
+        """Return a number for each mask, (N,) int64: equal masks have equal ones."""
+        return _first_bytes(self.digests)
+
+    def values(self, row: int) -> tuple[Array, bool]:
+        """Return the values (H, W) of a mask, and whether they are colours."""
+        return read_values(self.paths[row])
+
+    def name(self, row: int) -> str:
+        return self.paths[row].name
+
+
+@dataclass(frozen=True, eq=False)
+class MaskArrays:
+    """The same in memory: each mask's values (H, W) whole numbers, and whether they are colours 0xRRGGBB."""
+
+    arrays: tuple[Array, ...]
+    colours: tuple[bool, ...]
+    coding: Coding
+
+    @cached_property
+    def digests(self) -> Array:
+        """Return a SHA-256 of each mask, (N, 32) uint8."""
+        found = b"".join(
+            hashlib.sha256(f"{each.shape} {colours} ".encode() + each.astype("<i4").tobytes()).digest()
+            for each, colours in zip(self.arrays, self.colours, strict=True)
+        )
+        return np.frombuffer(found, np.uint8).reshape(-1, 32)
+
+    def numbers(self) -> Rows:
+        """Return a number for each mask, (N,) int64: equal masks have equal ones."""
+        return _first_bytes(self.digests)
+
+    def values(self, row: int) -> tuple[Array, bool]:
+        """Return the values (H, W) of a mask, and whether they are colours."""
+        return self.arrays[row].astype(np.int32), self.colours[row]
+
+    def name(self, row: int) -> str:
+        return str(row)
+
+
+Masks = MaskFiles | MaskArrays
+
+
+def _first_bytes(digests: Array) -> Rows:
+    return np.ascontiguousarray(digests[:, :8]).view("<i8")[:, 0].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +185,7 @@ class LabelledData:
     task: TaskName = "classification"
     times: Array | None = None
     ahead: int = 0
-    masks: MaskFiles | None = None
+    masks: Masks | None = None
     target: str | None = None
 
     def __len__(self) -> int:
@@ -150,7 +194,7 @@ class LabelledData:
     def label(self, row: int) -> str:
         """Return what is known of a row as a word: its class, its number, or its mask's name."""
         if self.masks is not None:
-            return f"mask {self.masks.paths[row].name}"
+            return f"mask {self.masks.name(row)}"
         target = self.targets[row]
         return self.class_names[target] if self.class_names else f"{target:g}"
 

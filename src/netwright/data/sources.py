@@ -11,6 +11,7 @@ from netwright.data.folders import open_folder
 from netwright.data.given import open_given
 from netwright.data.groups import with_groups
 from netwright.data.labelled import LabelledData, Rows
+from netwright.data.masks.given import holds_masks, open_given_masks
 from netwright.data.masks.open import open_masked
 from netwright.data.named import open_named
 from netwright.data.npz import open_npz
@@ -45,6 +46,8 @@ def _open(data: Data, given: object | None, training: bool) -> LabelledData:
     value_range = None if data.value_range is None else (float(data.value_range[0]), float(data.value_range[1]))
     if data.masks is not None and given is None:
         return open_masked(data, value_range, training=training)
+    if given is not None and (data.masks is not None or holds_masks(given)):
+        return open_given_masks(given, data, value_range, training=training)
     if given is not None:
         return open_given(given, value_range, training=training)
     kind = describe_source(data.source, training=training)

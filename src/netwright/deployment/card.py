@@ -1,6 +1,7 @@
 """The model card: what a bundle is, for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Described = Mapping[str, Any]
@@ -29,8 +30,9 @@ def _thing(bundle: Described) -> str:
 def _what(bundle: Described) -> list[str]:
     num_train = bundle["data"].get("num_train")
     trained = f"on {num_train:,} {_thing(bundle)}s" if isinstance(num_train, int) else f"on {_thing(bundle)}s"
+    words = CARDS[bundle["task"]]
     return [
-        f"{_kind(bundle)} It was trained "
+        f"{words.kind(_thing(bundle), len(bundle['class_names']))} It was trained "
         f"{trained} of {bundle['data'].get('name', 'images')}; the weights are those of epoch {bundle['epoch']}.",
         "",
         f"- input: {_input(bundle)}",
@@ -48,13 +50,8 @@ def _input(bundle: Described) -> str:
     return f"{kind} images, {height} × {width} pixels after the preprocessing that bundle.json holds"
 
 
-def _kind(bundle: Described) -> str:
-    if bundle["task"] == "segmentation":
-        return f"It gives masks: one of {len(bundle['class_names'])} classes for each pixel of an image."
-    if bundle["class_names"]:
-        what = "An image classifier" if _thing(bundle) == "image" else "A classifier"
-        return f"{what}: one of {len(bundle['class_names'])} classes for each {_thing(bundle)}."
-    return f"It says one number for each {_thing(bundle)}, in the unit of the targets that it was trained on."
+def _classifier(thing: str, num_classes: int) -> str:
+    return f"{'An image' if thing == 'image' else 'A'} classifier: one of {num_classes} classes for each {thing}."
 
 
 def _metrics(bundle: Described) -> list[str]:
@@ -64,26 +61,21 @@ def _metrics(bundle: Described) -> list[str]:
     lines = []
     if not bundle["metrics"]:
         lines.append("Not known: there was no split to judge it on, so how it does on images it has not seen is open.")
-    for split, metrics in bundle["metrics"].items():
-        if "r2" in metrics:
-            lines.append(_errors(split, metrics))
-            continue
-        if "mean_dice" in metrics:
-            lines.append(_of_masks(split, metrics))
-            continue
-        low, high = metrics["accuracy_interval"]
-        views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
-        lines.append(
-            f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
-            f"n = {metrics['num_samples']}{views}), loss {metrics['loss']:.4g}"
-        )
+    words = CARDS[bundle["task"]]
+    lines += [words.line(split, metrics) for split, metrics in bundle["metrics"].items()]
     if "val" in bundle["metrics"]:
-        what = "accuracy is" if bundle["class_names"] else "errors are"
-        what = "masks are" if bundle["task"] == "segmentation" else what
-        lines += ["", f"The val split also chose the epoch, so its {what} a little too good."]
-    if bundle["task"] != "classification":
-        return lines
-    return [*lines, "", f"Probabilities are {said}"]
+        lines += ["", f"The val split also chose the epoch, so its {words.too_good} a little too good."]
+    return [*lines, "", f"Probabilities are {said}"] if words.probabilities else lines
+
+
+def _accuracy(split: str, metrics: Mapping[str, Any]) -> str:
+    """A line of a classification's metrics."""
+    low, high = metrics["accuracy_interval"]
+    views = f", mean of {metrics['views']} views" if metrics.get("views", 1) > 1 else ""
+    return (
+        f"- {split}: accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, "
+        f"n = {metrics['num_samples']}{views}), loss {metrics['loss']:.4g}"
+    )
 
 
 def _errors(split: str, metrics: Mapping[str, Any]) -> str:
@@ -104,6 +96,34 @@ def _of_masks(split: str, metrics: Mapping[str, Any]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a task's card says: its kind, of a thing and how many classes; a line of a split's metrics; what val makes
+    too good; an option of predict; whether there are probabilities to speak of."""
+
+    kind: Callable[[str, int], str]
+    line: Callable[[str, Mapping[str, Any]], str]
+    too_good: str
+    option: str = ""
+    probabilities: bool = False
+
+
+CARDS = {
+    "classification": Words(_classifier, _accuracy, "accuracy is", probabilities=True),
+    "regression": Words(
+        lambda thing, num: f"It says one number for each {thing}, in the unit of the targets that it was trained on.",
+        _errors,
+        "errors are",
+    ),
+    "segmentation": Words(
+        lambda thing, num: f"It gives masks: one of {num} classes for each pixel of an image.",
+        _of_masks,
+        "masks are",
+        " --out-masks FOLDER",
+    ),
+}
+
+
 def _classes(names: Sequence[str]) -> list[str]:
     rest = len(names) - MOST_CLASSES
     more = f" and {rest} more (bundle.json lists them)" if rest > 0 else ""
@@ -116,8 +136,11 @@ def _use(bundle: Described) -> list[str]:
     if own:
         return [f"In Python, with the {' and the '.join(own)} that it was trained with given again: nw.load(run, …)."]
     inputs = "IMAGES…" if _thing(bundle) == "image" else "ROWS.csv"
-    masks = " --out-masks FOLDER" if bundle["task"] == "segmentation" else ""
-    return [f"    netwright predict BUNDLE {inputs}{masks}", "", "BUNDLE is this folder, or the zip file of it."]
+    return [
+        f"    netwright predict BUNDLE {inputs}{CARDS[bundle['task']].option}",
+        "",
+        "BUNDLE is this folder, or the zip file of it.",
+    ]
 
 
 def _limits(bundle: Described) -> list[str]:

@@ -14,7 +14,7 @@ from netwright.data.labelled import Array
 from netwright.data.resize import check_aspect, covering_size
 from netwright.deployment.predictor import Predictor
 from netwright.deployment.tiles import ALIGNED_PIXELS, KEPT_PIXELS, Tile, margin_for, reach_of, tiles_of
-from netwright.errors import InputError
+from netwright.errors import DataError, InputError
 from netwright.tasks.segmentation import Segmentation
 
 
@@ -31,7 +31,13 @@ class MaskPredictor:
         self.predictor, self.task = predictor, predictor.bundle.task
 
     def picture(self, source: Any) -> Array:
-        """Decode one picture in its own size: (H, W, C) uint8. Raises DataError for what can't be read."""
+        """Decode one picture, a file, bytes, PIL or uint8 (H, W[, C]), in its own size: (H, W, C) uint8.
+
+        Raises DataError for what can't be read."""
+        if isinstance(source, np.ndarray):
+            if source.dtype != np.uint8 or source.shape[2:] not in ((), (1,), (3,)):
+                raise DataError(f"the image is {source.dtype} {source.shape}; expected uint8 (H, W) or (H, W, C)")
+            source = Image.fromarray(source[..., 0] if source.shape[2:] == (1,) else source)
         return self.predictor.transform.decode_whole(source)
 
     def mask(self, pixels: Array, kept: int = KEPT_PIXELS) -> Array:
@@ -45,8 +51,23 @@ class MaskPredictor:
     @cached_property
     def margin(self) -> int:
         """The margin of tiles in pixels, found by one pass when it is first needed."""
+        return margin_for(self.reach)
+
+    @cached_property
+    def reach(self) -> int | None:
+        """How many pixels away a pixel changes the mask at most, found when it is first needed; None: everywhere."""
         predictor = self.predictor
-        return margin_for(reach_of(predictor.network, predictor.bundle.in_channels, predictor.machine.device))
+        return reach_of(predictor.network, predictor.bundle.in_channels, predictor.machine.device)
+
+    @property
+    def notice(self) -> str | None:
+        """What to know of the masks so far: that tiles were cut from images of which each pixel depends on all."""
+        if "reach" not in self.__dict__ or self.reach is not None:
+            return None
+        return (
+            f"pictures of more than {KEPT_PIXELS} pixels a side go through the network in tiles, and each pixel of its "
+            "masks depends on the whole picture: at the tiles' borders masks may differ from those of whole pictures"
+        )
 
     def tiles(self, seen: Array, kept: int = KEPT_PIXELS) -> Iterator[Tile]:
         """Yield the tiles of a picture (H, W, C) as the network sees it; one, without a margin, where it is small."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr
 
 from netwright.config.masks import IGNORED
 from netwright.evaluation.resampling import resampled_means
@@ -86,6 +85,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided probability of so uneven a share of the images that only one gets right, were both as good.
 
     Exact (binomial) whatever the counts. Source: Q. McNemar, Psychometrika 12 (1947)."""
+    from scipy.special import bdtr  # 0.2 s to load, which no training waits for before its first step
+
     discordant = only_first + only_second
     if not discordant:
         return 1.0

@@ -19,13 +19,20 @@ LEAST_EPOCHS = 3  # before, nothing can be said to have stopped
 
 
 def diagnose(
-    history: Sequence[Record], *, num_val: int, best_epoch: int, majority: float, stopped_by: str = "epochs"
+    history: Sequence[Record],
+    *,
+    num_val: int,
+    best_epoch: int,
+    majority: float,
+    stopped_by: str = "epochs",
+    augmented: bool = False,
 ) -> dict[str, Any]:
     """Return `verdict`, `sentence`, `advice` and what they rest on, of a history with one record an epoch.
 
     `verdict`: not_learning, overfitting, too_short, underfitting, fine, or unknown without val. `num_val` is the number
     of val images, `majority` the accuracy of always saying train's most frequent class. `gap_opened_epoch` is the first
-    epoch from which on train accuracy stays ahead of val by more than 3 points and two standard errors."""
+    epoch from which on train accuracy stays ahead of val by more than 3 points and two standard errors. `augmented`:
+    train's numbers are of changed images, so that they say nothing of how well it knows train."""
     val = [record for record in history if "val_accuracy" in record]
     if not val:
         return {"verdict": "unknown", "sentence": "Without a val split nothing can be said of over- or underfitting."}
@@ -48,7 +55,7 @@ def diagnose(
         return _too_short(val) | found
     stopped = len(val) >= LEAST_EPOCHS and not _falling(val, "train_loss")
     if found["gap_opened_epoch"] is None and unsolved and stopped:
-        return _underfitting(last) | found
+        return (_no_telling(last, best) if augmented else _underfitting(last)) | found
     return _fine(last, best) | found
 
 
@@ -115,6 +122,15 @@ def _underfitting(last: Record) -> dict[str, Any]:
         f"Underfitting: it knows train ({_percent(last['train_accuracy'])}) no better than val "
         f"({_percent(last['val_accuracy'])}), and has stopped getting better",
         "a larger network, a higher lr, or less augmentation, dropout and weight decay",
+    )
+
+
+def _no_telling(last: Record, best: Record) -> dict[str, Any]:
+    return _said(
+        "fine",
+        f"No sign of overfitting: train accuracy {_percent(last['train_accuracy'])} on augmented images, val "
+        f"{_percent(best['val_accuracy'])}; whether it underfits, numbers of augmented images can't tell",
+        "",
     )
 
 

@@ -9,12 +9,13 @@ from netwright.config.overrides import SHORT_NAMES, override
 from netwright.config.recipe import PARTS, Recipe, build_recipe
 from netwright.config.rows import with_row_defaults
 from netwright.config.sections import SECTIONS
+from netwright.data.masks.given import holds_masks
 from netwright.errors import RecipeError, did_you_mean, listed
 from netwright.workflows import resume as resume_workflow
 from netwright.workflows import series as series_workflow
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
-from netwright.workflows.plan import plan_name, plan_recipe
+from netwright.workflows.plan import plan_name, plan_recipe, with_mask_defaults
 from netwright.workflows.run import Run
 from netwright.workflows.train import train_recipe
 from netwright.workflows.weights_source import settled_weights, with_network_of_run
@@ -100,7 +101,10 @@ def plan_training(
         recipe, name = plan_recipe(str(data), pairs), plan_name(str(data))
     else:
         described = f"<{type(data).__name__}>"
-        base = with_network_of_run(with_row_defaults({"data": {"source": described}}, pairs), pairs)
+        base: Mapping[str, Any] = {"data": {"source": described}}
+        if holds_masks(data):
+            base = with_mask_defaults(base, described)
+        base = with_network_of_run(with_row_defaults(base, pairs), pairs)
         recipe, name = build_recipe(override(base, pairs)), "arrays"
         recipe = recipe.replace(model=settled_weights(recipe.model))
     return recipe, own, name

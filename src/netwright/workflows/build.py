@@ -92,7 +92,8 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
         data = msgspec.structs.replace(data, image_size=prepared.transform.image_size)
     if prepared.labelled.masks is not None:
         coding = prepared.labelled.masks.coding
-        data = msgspec.structs.replace(data, mask_classes=coding.said_classes, mask_ignore=coding.said_ignored)
+        said = {"mask_classes": coding.said_classes, "mask_ignore": coding.said_ignored}
+        data = msgspec.structs.replace(data, masks=data.masks or data.source, **said)
     cut = cut_fractions(prepared.labelled, recipe.split)
     split = msgspec.structs.replace(recipe.split, **{name: cut[name] for name in ("val", "test") if cut[name]})
     transform = msgspec.structs.replace(recipe.transform, normalize=recipe.transform.normalize or "computed")

@@ -11,6 +11,7 @@ from netwright.data.batches import Batches
 from netwright.data.views import NUM_VIEWS
 from netwright.deployment.bundle import Bundle
 from netwright.deployment.golden import images_at_once
+from netwright.deployment.prediction import ANSWERING
 from netwright.errors import InputError
 from netwright.evaluation.shifts import accuracy_under_shifts
 from netwright.workflows.judging import JUDGINGS
@@ -42,7 +43,7 @@ def evaluate_bundle(
             )
         task = predictor.bundle.task
         section = Data(root=data_root, task=task.name, value_range=predictor.transform.value_range)
-        if task.name == "segmentation":
+        if ANSWERING[task.name].each_pixel:
             section = _with_masks(section, predictor.bundle, str(data), masks)
         prepared = open_other_data(section, own, data, predictor, data_root, masks=masks)
         if prepared.fingerprint == predictor.bundle.data.get("fingerprint"):

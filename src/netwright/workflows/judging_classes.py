@@ -152,7 +152,9 @@ def predicted(outputs: Outputs) -> npt.NDArray[Any]:
     return np.asarray(outputs.answers.numpy().argmax(axis=1))
 
 
-def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str) -> dict[str, Any]:
+def explain(
+    history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str, augmented: bool
+) -> dict[str, Any]:
     """Say from the history whether the run over- or underfits; `metrics` are val's, or empty."""
     return diagnose(
         history,
@@ -160,6 +162,7 @@ def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, sto
         best_epoch=best_epoch,
         majority=metrics["baselines"]["majority"]["accuracy"] if metrics else 0.0,
         stopped_by=stopped_by,
+        augmented=augmented,
     )
 
 

@@ -74,7 +74,9 @@ def predicted(outputs: Outputs) -> npt.NDArray[Any]:
     return np.asarray(outputs.answers.numpy())
 
 
-def explain(history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str) -> dict[str, Any]:
+def explain(
+    history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str, augmented: bool
+) -> dict[str, Any]:
     """Say from the history whether the run over- or underfits; `metrics` are val's, or empty."""
     return diagnose_numbers(history, best_epoch=best_epoch, stopped_by=stopped_by)
 

@@ -64,8 +64,14 @@ def _for_masks(base: Mapping[str, Any], settings: Sequence[tuple[str, Any]]) -> 
         masks = source
     if masks is None:
         return base
+    return with_mask_defaults(base, masks)
+
+
+def with_mask_defaults(base: Mapping[str, Any], masks: Any) -> Mapping[str, Any]:
+    """Complete a recipe's mapping for data whose masks are `masks`; what it says itself stays."""
     training = {**MASK_TRAINING, **(base.get("training") or {})}
-    return {"model": {"name": "unet"}, **base, "data": {**data, "masks": masks}, "training": training}
+    data = {**(base.get("data") or {}), "masks": masks}
+    return {"model": {"name": "unet"}, **base, "data": data, "training": training}
 
 
 def plan_name(data: str | None) -> str:

@@ -22,7 +22,7 @@ from netwright.errors import DataError, InputError, MachineError, WeightsError, 
 from netwright.runs.folder import RunFolder, find_run
 from netwright.runtime.machine import applied, machine_for_predictions
 from netwright.workflows.own import Own
-from netwright.workflows.predict_masks import mask_files, predict_masks
+from netwright.workflows.predict_masks import mask_files, masks_of, predict_masks
 from netwright.workflows.predict_rows import predict_rows
 
 MOST_PLOTTED = 12
@@ -62,7 +62,7 @@ def predict_files(
             if engine not in ("auto", "torch"):
                 raise InputError(f"masks are computed by torch, and --engine is {engine}; leave it out")
             names = None if out_masks is None else mask_files(files, out_masks)
-            return {"predictions": list(predict_masks(predictor, files, names)), "calibrated": False}
+            return {"predictions": list(predict_masks(predictor, files, names, tell)), "calibrated": False}
         answers = _answers(EngineChoice(predictor, engine, tell), files, files, batch_size)
         if plot is not None:
             _plot(predictor, files, answers, top, plot)
@@ -101,12 +101,15 @@ def predict_images(
 ) -> list[dict[str, Any]]:
     """Return one mapping an image; `images` are paths, arrays (N, H, W[, C]), tensors (N, C, H, W) or PIL images.
 
-    Where the network takes rows they are a DataFrame, or paths of tables, and there is one mapping a row."""
+    Where the network takes rows they are a DataFrame, or paths of tables, and there is one mapping a row. Where it
+    gives masks the mapping also has each image's `mask`, (H, W) uint8, the numbers of the classes."""
     with opened(folder.path, own, engine) as predictor:
         if predictor.transform.kind == "rows":
             tables = list(images) if isinstance(images, (list, tuple)) else [images]
             return [answer.to_mapping(top) for some in predict_rows(predictor, tables) for answer in some]
         sources, names = named_sources(images)
+        if ANSWERING[predictor.bundle.task.name].each_pixel:
+            return list(masks_of(predictor, sources, names))
         choice = EngineChoice(predictor, engine)
         if isinstance(images, np.ndarray) and predictor.takes_whole(images):
             batches = predict_array(predictor, images, choice=choice)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,16 +52,10 @@ def predict_into(
     each class's share of the pixels, and `out_masks` is the folder that the masks themselves are written into. `engine`
     and `precision` are as in `predict.opened`; `tell` gets what a user should know of them. Raises InputError when
     `out` is there already and not to be overwritten, Interrupted when asked to stop, DataError for no image."""
-    check_suffix(out)
-    journal_path = out.with_name(out.name + ".part")
-    if overwrite:
-        journal_path.unlink(missing_ok=True)
-    elif out.exists():
-        raise InputError(f"{out} is there already; give another name, or --overwrite")
+    _check_out(out, overwrite)
     sources: Iterator[Source] = ((path, path) for path in image_paths(paths, standard_input))
     with opened(run, Own(), engine, precision) as predictor, stop_switch() as switch:
-        with explained(out, 0):
-            out.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(out)
         if predictor.transform.kind == "rows":
             return _rows_into(predictor, paths, out, top)
         first = next(sources, None)
@@ -73,10 +67,8 @@ def predict_into(
         top = top or (FEW if len(task.class_names) > MOST_COLUMNS else None)
         about = {"network": predictor.fingerprint(), "top": top, "precision": predictor.machine.precision}
         if out_masks is not None or ANSWERING[task.name].each_pixel:
-            files = [path for path, _ in sources]
-            names = None if out_masks is None else mask_files(files, out_masks)
             about |= {"masks": None if out_masks is None else str(out_masks)}
-            sources, answered = iter((path, path) for path in files), _masks_of(predictor, names)
+            sources, answered = _masks_of(predictor, sources, out_masks, tell)
         else:
             answered = _answers_of(choice, batch_size, top)
         with Journal(out, about) as journal:
@@ -97,6 +89,20 @@ def predict_into(
         "engine": choice.to_mapping(),
         "calibrated": predictor.bundle.temperature is not None,
     }
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    """Make room for what is to be written. Raises InputError for a file that is there and not to be overwritten."""
+    check_suffix(out)
+    if overwrite:
+        out.with_name(out.name + ".part").unlink(missing_ok=True)
+    elif out.exists():
+        raise InputError(f"{out} is there already; give another name, or --overwrite")
+
+
+def _make_folder(out: Path) -> None:
+    with explained(out, 0):
+        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int | None) -> dict[str, Any]:
@@ -126,9 +132,15 @@ def _answers_of(choice: EngineChoice, batch_size: int | None, top: int | None) -
     )
 
 
-def _masks_of(predictor: Predictor, names: Mapping[str, Path] | None) -> Answered:
-    """Answer pictures one by one, and write their masks where `names` has a file for each."""
-    return lambda sources: ([answer] for answer in predict_masks(predictor, (name for _, name in sources), names))
+def _masks_of(
+    predictor: Predictor, sources: Iterator[Source], out_masks: Path | None, tell: Callable[[str], None]
+) -> tuple[Iterator[Source], Answered]:
+    """Return the sources again, and how pictures are answered one by one; masks are written into `out_masks`."""
+    files = [path for path, _ in sources]
+    names = None if out_masks is None else mask_files(files, out_masks)
+    return iter((path, path) for path in files), lambda some: (
+        [answer] for answer in predict_masks(predictor, (name for _, name in some), names, tell)
+    )
 
 
 def _predict(answered: Iterator[list[dict[str, Any]]], journal: Journal, switch: StopSwitch, quiet: bool) -> None:

@@ -1,7 +1,7 @@
 """`netwright predict` for masks: pictures of any size -> mask files, and each class's share of the pixels."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,19 @@ OVERLAYS = "overlays"
 
 
 def predict_masks(
-    predictor: Predictor, files: Iterable[str], names: Mapping[str, Path] | None = None
+    predictor: Predictor,
+    files: Iterable[str],
+    names: Mapping[str, Path] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one mapping a picture: source, each class's share of its pixels, and the `mask` and `overlay` that were
     written, where `names` has the masks' files (see `mask_files`); or an error.
 
-    A mask is a PNG with the number of its class in each pixel, shown in the classes' colours."""
+    A mask is a PNG with the number of its class in each pixel, shown in the classes' colours. `tell` gets, once, what
+    a user should know of masks made of tiles."""
     made = MaskPredictor(predictor)
     classes = predictor.bundle.task.class_names
+    told = False
     for source in files:
         try:
             pixels = made.picture(Path(source))
@@ -33,10 +38,29 @@ def predict_masks(
         except DataError as error:
             yield MaskPrediction(source, classes, error=str(error)).to_mapping()
             continue
+        if made.notice is not None and not told:
+            tell(made.notice)
+            told = True
         answer = MaskPrediction(source, classes, mask).to_mapping()
         if names is not None:
             answer |= _write(names[source], pixels, mask)
         yield answer
+
+
+def masks_of(predictor: Predictor, sources: Sequence[Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield one mapping an image for Python: source, each class's share of its pixels, and the `mask` itself, (H, W)
+    uint8; of a file that can't be read an error. Raises DataError for an array that is no image."""
+    made = MaskPredictor(predictor)
+    classes = predictor.bundle.task.class_names
+    for source, name in zip(sources, names, strict=True):
+        try:
+            mask = made.mask(made.picture(source))
+        except DataError as error:
+            if not isinstance(source, (str, Path)):  # a file may be damaged by accident
+                raise
+            yield MaskPrediction(name, classes, error=str(error)).to_mapping()
+            continue
+        yield MaskPrediction(name, classes, mask).to_mapping() | {"mask": mask}
 
 
 def refuse_masks(predictor: Predictor, what: str) -> None:

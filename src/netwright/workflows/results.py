@@ -1,8 +1,9 @@
 """The end of a training: bundle, metrics, plots and report of the best epoch."""
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
@@ -43,12 +44,7 @@ def write_results(
     judging = JUDGINGS[task.name]
     if plan.val is not None:
         network.eval()
-        views = prepared.transform.views
-        judged, batches = with_views(network, views), plan.val
-        if state.model is not network and views == "none":
-            judged = state.model  # what the backbone says of val is known
-        elif state.model is not network:
-            batches = eval_batches(prepared, "val", plan.recipe, plan.machine)
+        judged, batches = _on_val(plan, prepared, state, network)
         outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
         temperature, targets = judging.fit(outputs), train_targets(prepared)
         no_skill = without_skill(network, outputs, temperature, prepared, plan.recipe, task, targets)
@@ -59,7 +55,7 @@ def write_results(
             outputs, task, plan.recipe.criterion, targets, temperature=temperature, fitted_here=True
         )
         metrics["val"] |= judging.beside(outputs, prepared, "val", targets, temperature=temperature)
-        metrics["val"] |= in_words(metrics["val"], prepared) | {"views": NUM_VIEWS[views]}
+        metrics["val"] |= in_words(metrics["val"], prepared) | {"views": NUM_VIEWS[prepared.transform.views]}
     bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
     golden = make_golden(golden_kind(plan.recipe, own), prepared, network)
     if not save_bundle(folder.bundle, bundle, weights, golden):
@@ -76,7 +72,7 @@ def write_results(
             "num_epochs": len(state.history),  # a history that was cut is noticed
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
-            "diagnosis": judging.explain(state.history, metrics.get("val", {}), best["epoch"], state.progress.finished),
+            "diagnosis": _diagnosis(plan.recipe, state, metrics, best["epoch"], task),
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
             **({"without_skill": no_skill} if no_skill else {}),
             **metrics,
@@ -87,6 +83,27 @@ def write_results(
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
         report_at_the_end(folder, prepared, network, task, plan.machine)
+
+
+def _on_val(
+    plan: Plan, prepared: PreparedData, state: TrainingState, network: nn.Module
+) -> tuple[Callable[[Tensor], Tensor], Any]:
+    """Return what is run on val, and val's batches: of images, or of features where the backbone's are known."""
+    views = prepared.transform.views
+    assert plan.val is not None
+    if state.model is not network and views == "none":
+        return state.model, plan.val
+    if state.model is not network:
+        return with_views(network, views), eval_batches(prepared, "val", plan.recipe, plan.machine)
+    return with_views(network, views), plan.val
+
+
+def _diagnosis(
+    recipe: Recipe, state: TrainingState, metrics: dict[str, Any], best_epoch: int, task: Task
+) -> dict[str, Any]:
+    """Return what the history says; train's numbers are of augmented images where the recipe has augmentation."""
+    val, stopped_by = metrics.get("val", {}), state.progress.finished
+    return JUDGINGS[task.name].explain(state.history, val, best_epoch, stopped_by, bool(recipe.augmentation))
 
 
 def _bundle(

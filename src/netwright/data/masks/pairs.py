@@ -24,9 +24,10 @@ class Pairs:
     wrong: list[str] = field(default_factory=list)
 
     def add(self, images: Path, masks: Path, split: str, root: Path) -> None:
-        """Pair the images of a folder with the masks of another, by their names without ending."""
+        """Pair the images of a folder with the masks of another, by their names without ending. One folder may lie in
+        the other."""
         start = len(self.images)
-        of_images, of_masks = _by_stem(images), _by_stem(masks)
+        of_images, of_masks = _by_stem(images, masks), _by_stem(masks, images)
         for stem, (path, *others) in of_images.items():
             found = of_masks.pop(stem, [])
             if others:
@@ -76,10 +77,14 @@ def find_pairs(source: Path, masks: Path) -> Pairs:
     return pairs
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Return path below the folder without ending -> the files of that name."""
+def _by_stem(folder: Path, other: Path) -> dict[str, list[Path]]:
+    """Return path below the folder without ending -> the files of that name; those of another folder in it are not its
+    own."""
     found: dict[str, list[Path]] = {}
+    apart = other.is_relative_to(folder)
     for path in image_files(folder):
+        if apart and path.is_relative_to(other):
+            continue
         found.setdefault(str(path.relative_to(folder).with_suffix("")), []).append(path)
     return found
 

@@ -13,8 +13,7 @@ from torch import Tensor
 from netwright.config.masks import IGNORED
 from netwright.data.decode import quiet_pillow
 from netwright.data.decoding import decoder
-from netwright.data.labelled import Array, LabelledData, MaskFiles, Rows
-from netwright.data.masks.values import read_values
+from netwright.data.labelled import Array, LabelledData, Masks, Rows
 from netwright.data.resize import fit_nearest
 from netwright.data.transform import EvalTransform
 from netwright.files.blocks import open_block
@@ -39,9 +38,9 @@ def decode_masks(labelled: LabelledData, rows: Rows, transform: EvalTransform) -
     return torch.from_numpy(block.values.reshape(shape))
 
 
-def read_mask(masks: MaskFiles, row: int) -> Array:
+def read_mask(masks: Masks, row: int) -> Array:
     """Return one mask's classes in its own size, (H, W) uint8. Raises DataError."""
-    return masks.coding.classes_of(*read_values(masks.paths[row]))
+    return masks.coding.classes_of(*masks.values(row))
 
 
 def count_pixels(masks: Tensor, num_classes: int) -> Tensor:
@@ -52,7 +51,7 @@ def count_pixels(masks: Tensor, num_classes: int) -> Tensor:
     return counts[:num_classes]
 
 
-def _fill(masks: MaskFiles, rows: Rows, made: Array) -> dict[str, Any]:
+def _fill(masks: Masks, rows: Rows, made: Array) -> dict[str, Any]:
     def one(place: int) -> None:
         classes = read_mask(masks, int(rows[place]))
         made[place] = np.asarray(fit_nearest(Image.fromarray(classes), (made.shape[1], made.shape[2])))
@@ -62,7 +61,7 @@ def _fill(masks: MaskFiles, rows: Rows, made: Array) -> dict[str, Any]:
     return {}
 
 
-def _key(masks: MaskFiles, rows: Rows, transform: EvalTransform) -> dict[str, Any]:
+def _key(masks: Masks, rows: Rows, transform: EvalTransform) -> dict[str, Any]:
     digests = hashlib.sha256(np.ascontiguousarray(masks.digests[rows]).data).hexdigest()
     coding = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(masks.coding).items()}
     size = list(transform.store_size)

@@ -48,12 +48,16 @@ def look_at(paths: Sequence[Path]) -> list[Look | str]:
 
 def read_values(path: Path) -> tuple[Array, bool]:
     """Return a mask's values (H, W) int32 and whether they are colours, 0xRRGGBB. Raises DataError, naming the file."""
-    image = open_upright(path)
+    return values_of(open_upright(path), path)
+
+
+def values_of(image: Image.Image, name: object) -> tuple[Array, bool]:
+    """Do the same for a picture in memory."""
     if image.mode in _GRAY_MODES:
         values = np.asarray(image.convert("L") if image.mode == "1" else image)
         return values.astype(np.int32), False
     if image.mode == "F":
-        raise DataError(f"{path}: has floating-point pixels, which are no classes; save whole numbers, or colours")
+        raise DataError(f"{name}: has floating-point pixels, which are no classes; save whole numbers, or colours")
     return packed(image.convert("RGB")), True
 
 
