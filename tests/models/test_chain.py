@@ -25,13 +25,20 @@ def rows() -> Tensor:
     return torch.cat([torch.randn(20, 2), torch.randint(0, 3, (20, 1)), torch.randint(0, 4, (20, 1))], dim=1)
 
 
+def _names(node: Any) -> list[str]:
+    """Return the names of the steps that autograd has noted."""
+    below = [name for next_node, _ in node.next_functions if next_node is not None for name in _names(next_node)]
+    return [type(node).__name__, *below]
+
+
 def gradients(network: nn.Module, *, hooked: bool) -> tuple[Tensor, list[Tensor]]:
     """Return outputs and gradients in training; a hook on a module makes the network run layer by layer."""
     handle = network.head.register_forward_hook(lambda *_: None) if hooked else None  # type: ignore[union-attr,operator]
     features = rows()
-    assert can_chain(network, features) is not hooked
+    assert can_chain(network, features)
     torch.manual_seed(2)
     outputs = network(features)
+    assert ("Chain" in str(_names(outputs.grad_fn))) is not hooked
     network.zero_grad()
     (outputs.square().sum() + outputs[:, 0].sum()).backward()
     if handle is not None:
@@ -60,6 +67,14 @@ def test_gradients_are_those_of_finite_differences() -> None:
         lambda given: run_chain(given, layers, network.head, network.linear),  # type: ignore[arg-type]
         (features,),
     )
+
+
+def test_a_head_that_is_exchanged_is_the_one_that_is_trained() -> None:
+    network = build_model(Mlp(hidden_sizes=(5,)), num_outputs=2, **SIZES).train()
+    network(rows())
+    network.head = nn.Linear(5, 4)
+    network(rows()).sum().backward()
+    assert network.head.weight.grad is not None
 
 
 def test_what_a_chain_does_not_know_runs_layer_by_layer() -> None:

@@ -1,5 +1,7 @@
 """Optimizers by name: torch's own, with torch's own arguments, over what can be trained."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -137,3 +139,27 @@ def test_without_the_compiler_the_updates_are_torchs_own_bit_for_bit(name: str) 
         ours = build_optimizer(named(name, **arguments), [("weight", weights[1])], kernel=kernel)
         assert torch.equal(steps(ours, weights[1]), theirs)
         assert not weights[1].grad_fn and torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_quick_adam_is_torchs_bit_for_bit_whatever_happens_between_steps(name: str) -> None:
+    kind, arguments = REFERENCES[name]
+    shapes = [(5, 3), (5,), (2, 5), (2,)]
+    torch.manual_seed(0)
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in shapes] for _ in range(2))
+    quick = build_optimizer(
+        named(name, **arguments), [(str(place), weight) for place, weight in enumerate(ours)], kernel="fused"
+    )
+    plain = kind(theirs, **arguments, fused=True)
+    for step in range(12):
+        for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            absent = place == 1 and step in (4, 5)  # frozen for two steps
+            other.grad = None if absent else torch.randn(other.shape)
+            mine.grad = None if absent else other.grad.clone()  # type: ignore[union-attr]
+        if step == 7:  # a schedule
+            quick.param_groups[0]["lr"] = plain.param_groups[0]["lr"] = 0.01
+        if step == 9:  # a checkpoint's state
+            quick.load_state_dict(copy.deepcopy(quick.state_dict()))
+        quick.step()
+        plain.step()
+        assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True)), step

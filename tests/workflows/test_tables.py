@@ -1,6 +1,7 @@
 """Rows of a table: from training to prediction, and every file that can't be used."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ def test_other_rows_are_judged_and_the_report_shows_the_columns(trained: Any, tm
     page = trained.report().read_text(encoding="utf-8")
     assert "Which columns it goes by" in page
     assert "boosted trees, val" in page
+    text = re.sub(r"<style>.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
+    assert not re.findall(r".{60}\b[Ii]mages?\b", text)
 
 
 def test_a_data_frame_gives_the_run_of_its_file(table: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def folds_report(result: Mapping[str, Any]) -> str:
     if metrics["suspects"]["images"]:
         parts += [_suspects(metrics, more="the list"), ""]
     else:
-        parts += ["no image looks confidently like another class than its label", ""]
+        parts += [f"no {_thing(metrics)} looks confidently like another class than its label", ""]
     parts += [
         f"{name:8s} {result[key]}"
         for key, name in (("list", "list"), ("plot", "picture"), ("report", "report"))
@@ -244,7 +244,11 @@ def _suspects(metrics: Mapping[str, Any], more: str = "--json, or the plots") ->
         if metrics["accuracy"] >= TRUSTED
         else f"but with {percent(metrics['accuracy'])} right most are the network's mistakes, not wrong labels"
     )
-    return f"look at these, {worth}:\n{table(rows, ('image', 'label', 'looks like'))}{note}"
+    return f"look at these, {worth}:\n{table(rows, (_thing(metrics), 'label', 'looks like'))}{note}"
+
+
+def _thing(metrics: Mapping[str, Any]) -> str:
+    return "row" if "verdicts" in metrics else "image"
 
 
 def _score(value: float | None) -> str:

@@ -17,12 +17,12 @@ from netwright.tasks.temperature import tempered
 TOP_K = (3, 5)
 METHODS = {
     "accuracy, top-k, precision and recall of a class": "Wilson",
-    "loss, log_loss, brier": f"bootstrap over images, BCa, {RESAMPLES} resamples",
-    "F1 of a class": f"bootstrap over images, percentile, {RESAMPLES} resamples",
-    "averages of precision, recall and F1": f"bootstrap over images, Wilson's form, {RESAMPLES} resamples",
+    "loss, log_loss, brier": f"bootstrap over samples, BCa, {RESAMPLES} resamples",
+    "F1 of a class": f"bootstrap over samples, percentile, {RESAMPLES} resamples",
+    "averages of precision, recall and F1": f"bootstrap over samples, Wilson's form, {RESAMPLES} resamples",
     "roc_auc, average_precision": "infinitesimal jackknife (DeLong's for ROC-AUC), normal on the logit scale; "
-    "Wilson's low end where no image is out of order",
-    "ece": f"bootstrap over images, test inversion, {RESAMPLES} resamples",
+    "Wilson's low end where no sample is out of order",
+    "ece": f"bootstrap over samples, test inversion, {RESAMPLES} resamples",
 }
 SampleLosses = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 

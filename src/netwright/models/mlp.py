@@ -8,7 +8,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from netwright.config.models import Linear, Mlp
-from netwright.models.chain import can_chain, layers_of, run_chain
+from netwright.models.chain import Chained, can_chain, layers_of, run_chain
 from netwright.models.layers import hidden_layers, output_layer
 from netwright.models.request import Request
 from netwright.models.row_features import OneHotFeatures
@@ -17,14 +17,26 @@ from netwright.models.row_features import OneHotFeatures
 class FlatNetwork(nn.Sequential):
     """The layers of a network for a table's rows: hidden layers and head are one step of autograd, see `chain`."""
 
+    _chained: Chained | None = None
+
     def forward(self, rows: Tensor) -> Tensor:
-        parts = dict(self.named_children())
-        layers = layers_of(parts.get("hidden", nn.Sequential()).children()) if can_chain(self, rows) else None
-        if layers is None or not isinstance(parts["head"], nn.Linear):
+        chained = self._chain() if can_chain(self, rows) else None
+        if chained is None or chained.layers is None or chained.is_hooked:
             outputs: Tensor = super().forward(rows)  # type: ignore[no-untyped-call]
             return outputs
-        outputs = run_chain(parts["flatten"](rows), layers, parts["head"])
-        return parts["output"](outputs) if "output" in parts else outputs
+        parts = self._modules
+        flatten, head, output = parts["flatten"], parts["head"], parts.get("output")
+        assert flatten is not None and isinstance(head, nn.Linear)
+        outputs = run_chain(flatten(rows), chained.layers, head)
+        return outputs if output is None else output(outputs)
+
+    def _chain(self) -> Chained:
+        parts = (self._modules.get("hidden"), self._modules["head"])
+        if self._chained is None or not self._chained.is_of(parts):
+            hidden, head = parts
+            layers = layers_of(hidden.children() if hidden is not None else ())
+            self._chained = Chained(self, parts, layers if isinstance(head, nn.Linear) else None)
+        return self._chained
 
 
 def build_linear(model: Linear, request: Request) -> nn.Module:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from netwright.config.models import TabularMlp
-from netwright.models.chain import can_chain, layers_of, run_chain
+from netwright.models.chain import Chained, can_chain, layers_of, run_chain
 from netwright.models.layers import ACTIVATIONS, output_layer, pieces_for
 from netwright.models.request import Request
 from netwright.models.row_features import EmbeddedFeatures
@@ -18,6 +18,8 @@ class TabularNetwork(nn.Module):
 
     With `skip` a block's input is added to what it gives where both are as wide, and a Linear of the features to the
     outputs, so that what a linear model finds is there from the first step on."""
+
+    _chained: Chained | None = None
 
     def __init__(self, model: TabularMlp, request: Request) -> None:
         super().__init__()
@@ -33,12 +35,20 @@ class TabularNetwork(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         features = self.features(rows)
-        layers = layers_of(self.blocks, self.adds) if can_chain(self, features) else None
-        if layers is not None and isinstance(self.head, nn.Linear):
-            outputs = run_chain(features, layers, self.head, self.linear)
-        else:
+        chained = self._chain() if can_chain(self, features) else None
+        if chained is None or chained.layers is None or chained.is_hooked:
             outputs = self._layer_by_layer(features)
+        else:
+            assert isinstance(self.head, nn.Linear)
+            outputs = run_chain(features, chained.layers, self.head, self.linear)
         return outputs if self.output is None else self.output(outputs)
+
+    def _chain(self) -> Chained:
+        parts = (self.blocks, self.head)
+        if self._chained is None or not self._chained.is_of(parts):
+            layers = layers_of(self.blocks, self.adds)
+            self._chained = Chained(self, parts, layers if isinstance(self.head, nn.Linear) else None)
+        return self._chained
 
     def _layer_by_layer(self, features: Tensor) -> Tensor:
         hidden = features

@@ -20,8 +20,10 @@ def shown_commands(records: Records) -> list[tuple[str, str]]:
     run = shlex.quote(str(records.path))
     if records.state != "done":
         return [("Go on with it", f"netwright resume {run}")]
+    of_rows = records.recipe.get("data", {}).get("target") is not None
+    things = "rows" if of_rows else "images"
     commands = [
-        ("Train it again: the same recipe, the same images in each split", f"netwright train {run}/recipe.yaml "
+        (f"Train it again: the same recipe, the same {things} in each split", f"netwright train {run}/recipe.yaml "
          f"--set split.manifest={run}/split.json"),
         ("Judge it on val again", f"netwright evaluate {run}"),
     ]  # fmt: skip
@@ -31,7 +33,7 @@ def shown_commands(records: Records) -> list[tuple[str, str]]:
         commands = commands[:1]
     if "test" in records.num_samples:
         commands.append(("Judge it on test; every look is recorded", f"netwright evaluate {run} --split test"))
-    says = "Name what is on new images" if records.class_names else "Ask it about new images"
-    commands.append((says, f"netwright predict {run} IMAGE…"))
+    says = "Name what is on new images" if records.class_names and not of_rows else f"Ask it about new {things}"
+    commands.append((says, f"netwright predict {run} {'ROWS.csv' if of_rows else 'IMAGE…'}"))
     commands.append(("Make this report again, with what is known by then", f"netwright report {run}"))
     return commands

@@ -69,8 +69,9 @@ class Extras:
 
 def render(records: Records, extras: Extras | None = None) -> bytes:
     """Return the report as UTF-8."""
+    of_rows = records.recipe.get("data", {}).get("target") is not None
     environment = Environment(
-        loader=PackageLoader("netwright.report"),
+        loader=(_OfRows if of_rows else PackageLoader)("netwright.report"),
         autoescape=True,
         finalize=_finalize,
         undefined=ChainableUndefined,
@@ -81,6 +82,14 @@ def render(records: Records, extras: Extras | None = None) -> bytes:
     environment.filters["first_three"] = lambda row: row[:3]
     page = environment.get_template("report.html").render(_context(records, extras or Extras()))
     return page.encode("utf-8", errors="replace")
+
+
+class _OfRows(PackageLoader):
+    """The templates for the rows of a table."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Any]:
+        source, path, fresh = super().get_source(environment, template)
+        return wording.of_rows(source), path, fresh
 
 
 def notable(records: Records) -> dict[str, Answers]:

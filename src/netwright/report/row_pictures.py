@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from netwright.report.style import BLUE, INK, MUTED, SMALL, VERMILLION, dress, fitted, new_figure, words
+from netwright.report.style import BLUE, FAINT, INK, MUTED, SMALL, VERMILLION, dress, fitted, new_figure, words
 
 Floats = npt.NDArray[np.float64]
 MOST_COLUMNS = 15
@@ -24,7 +25,8 @@ def draw_importance(names: Sequence[str], rises: Floats, *, unit: str) -> Figure
     order = np.argsort(-means)[:MOST_COLUMNS][::-1]
     figure = new_figure(7.0, 0.9 + 0.32 * len(order))
     axes = figure.subplots()
-    dress(axes, grid=True)
+    dress(axes)
+    axes.grid(True, axis="x", color=FAINT, linewidth=0.8, linestyle="-")
     places = np.arange(len(order))
     axes.barh(places, means[order], color=BLUE, height=0.7, xerr=rises[order].std(axis=1), ecolor=INK)
     axes.set_yticks(places, [fitted(names[place], _NAME_POINTS, SMALL) for place in order], **words(SMALL))
@@ -35,14 +37,16 @@ def draw_importance(names: Sequence[str], rises: Floats, *, unit: str) -> Figure
 
 
 def draw_dependence(panels: Sequence[dict[str, Any]], *, says: str) -> Figure:
-    """Draw a panel a column: `name`, `values` (numbers or words) and `answers` (the network's mean answer for each)."""
+    """Draw a panel a column: its `name` and `kind`, the `values` it is set to (numbers, dates as days since 1970, or
+    words) and the network's mean answer for each, `answers`."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(4.6 * columns, 2.9 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    # one scale for all: a column that hardly matters has to look like it
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for place, axes in enumerate(grid.ravel()):
         if place < len(panels):
-            _dependence(axes, panels[place], says)
+            _dependence(axes, panels[place], says if place % columns == 0 else "")
         else:
             axes.set_visible(False)
     return figure
@@ -58,7 +62,12 @@ def _dependence(axes: Axes, panel: dict[str, Any], says: str) -> None:
         axes.tick_params(axis="x", rotation=30)
     else:
         axes.plot(values, answers, color=VERMILLION)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if panel.get("kind") == "date":  # days since 1970, as matplotlib counts too
+            places = AutoDateLocator(minticks=3, maxticks=5)
+            axes.xaxis.set_major_locator(places)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(fitted(panel["name"], 200.0), **words(colour=MUTED))
     axes.set_ylabel(says, **words(SMALL, MUTED))
     axes.yaxis.set_major_locator(MaxNLocator(5))

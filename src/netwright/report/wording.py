@@ -1,6 +1,7 @@
 """Numbers and foreign text as the HTML report writes them; what is missing or not finite is a dash."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,21 @@ FILTERS = ("short", "percent", "percents", "points", "number", "numbers", "score
 DASH = "–"
 SPACE = "\u00a0"  # between a number and its unit no line is broken
 _DIRECTIONS = ("RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI")
+
+
+_NO_TEXT = re.compile(r"(\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|<[^>]*>)", re.DOTALL)  # of a template: code and tags
+
+
+def of_rows(template: str) -> str:
+    """Return a template whose text speaks of rows where it spoke of images; code and tags stay."""
+    parts = _NO_TEXT.split(template)
+    parts[::2] = [_rows_said(text) for text in parts[::2]]
+    return "".join(parts)
+
+
+def _rows_said(text: str) -> str:
+    text = re.sub(r"\b([Aa])n image\b", r"\1 row", text)
+    return re.sub(r"\b[Ii]mage(s?)\b", lambda found: ("Row" if found[0][0] == "I" else "row") + found[1], text)
 
 
 def clean(text: object) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from netwright.training.quick_adam import QuickAdam
+
 _COMPILER = "torch._dynamo"
 _MARK = "__dynamo_disable"  # where torch keeps what it calls in place of a function that is not to be compiled
 
@@ -25,7 +27,9 @@ def without_compiler(
         optimizer = kind(groups, **arguments)
     plain = inspect.unwrap(kind.step)
     if plain is not kind.step and list(inspect.signature(plain).parameters) == ["self", "closure"]:
-        optimizer.step = partial(_step, plain, optimizer)  # type: ignore[assignment]
+        of_adam = isinstance(optimizer, torch.optim.Adam) and arguments.get("fused")
+        step = QuickAdam(plain, optimizer) if of_adam else partial(_step, plain, optimizer)
+        optimizer.step = step  # type: ignore[assignment]
     return optimizer
 
 

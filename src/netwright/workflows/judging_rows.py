@@ -21,6 +21,12 @@ def beside_rows(
     return row_baselines(prepared, split, known, answers)
 
 
+def for_rows(diagnosis: dict[str, Any]) -> dict[str, Any]:
+    """Return a diagnosis whose advice is for rows, which are not augmented."""
+    advice = str(diagnosis.get("advice", "")).replace("augmentation, more images", "more rows")
+    return diagnosis | ({"advice": advice} if "advice" in diagnosis else {})
+
+
 def verdicts(metrics: Mapping[str, Any]) -> list[str]:
     """Return in words whether the network says more than guessing, and whether boosted trees say more than it."""
     found = metrics.get("baselines") or {}

@@ -20,6 +20,7 @@ from netwright.training.state import TrainingState
 from netwright.workflows.build import eval_batches, train_targets
 from netwright.workflows.golden import golden_kind, make_golden
 from netwright.workflows.judging import JUDGINGS, in_words, keep_outputs
+from netwright.workflows.judging_rows import for_rows
 from netwright.workflows.own import Own
 from netwright.workflows.skill import without_skill
 
@@ -65,6 +66,7 @@ def write_results(
         metrics |= {key: known[key] for key in ("test", "folds") if key in known}
     if outputs is not None:
         keep_outputs(folder, "val", outputs, prepared, best["epoch"], task)
+    diagnosis = _diagnosis(plan.recipe, state, metrics, best["epoch"], task)
     write_sealed(
         folder.metrics,
         {
@@ -72,7 +74,7 @@ def write_results(
             "num_epochs": len(state.history),  # a history that was cut is noticed
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
-            "diagnosis": _diagnosis(plan.recipe, state, metrics, best["epoch"], task),
+            "diagnosis": for_rows(diagnosis) if prepared.transform.kind == "rows" else diagnosis,
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
             **({"without_skill": no_skill} if no_skill else {}),
             **metrics,

@@ -52,7 +52,7 @@ def dependence(predictor: Predictor, labelled: LabelledData, rows: Rows, names: 
             column = np.full(len(rows), value, dtype=values[name].dtype)
             said = _answers(predictor, {**values, name: column})
             answers.append(float((said[:, -1] if said.ndim == 2 else said).mean()))
-        panels.append({"name": name, "values": tried, "answers": answers})
+        panels.append({"name": name, "kind": kinds[name].kind, "values": tried, "answers": answers})
     return panels
 
 

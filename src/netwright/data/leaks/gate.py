@@ -72,10 +72,10 @@ def _count_tied(tied: Rows) -> dict[str, Any]:
 
 def _refusal(labelled: LabelledData, record: Mapping[str, Any], shared: list[str]) -> str:
     lines = []
+    what = "rows" if isinstance(labelled.images, RowImages) else "images"
     for part in record["across"]:
         if part["exact"]:
             of, seen = part["splits"]
-            what = "rows" if isinstance(labelled.images, RowImages) else "images"
             lines.append(f"{part['exact']} {what} of {of} are in {seen} too, with the same bytes or pixels:")
             equal = [pair for pair in part["listed"] if pair[2] == 1.0]
             shown = listed_pairs(equal, 10)
@@ -84,7 +84,7 @@ def _refusal(labelled: LabelledData, record: Mapping[str, Any], shared: list[str
     if shared:
         lines.append(f"{len(shared)} groups are in two splits, among them those of: {listed(shared, 5)}")
     lines.append(
-        f"What {labelled.name} gives on them is no measure of new images. Remove them from one of the splits, or go on "
+        f"What {labelled.name} gives on them is no measure of new {what}. Remove them from one of the splits, or go on "
         "with them: --allow-leaks (data.allow_leaks), which every result will say."
     )
     return "\n".join(lines)
