@@ -63,9 +63,9 @@ def _dependence(axes: Axes, panel: dict[str, Any], says: str) -> None:
     else:
         axes.plot(values, answers, color=VERMILLION)
         if panel.get("kind") == "date":  # days since 1970, as matplotlib counts too
-            places = AutoDateLocator(minticks=3, maxticks=5)
-            axes.xaxis.set_major_locator(places)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
+            days = AutoDateLocator(minticks=3, maxticks=5)  # type: ignore[no-untyped-call]
+            axes.xaxis.set_major_locator(days)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(days))  # type: ignore[no-untyped-call]
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(fitted(panel["name"], 200.0), **words(colour=MUTED))

@@ -27,9 +27,10 @@ def without_compiler(
         optimizer = kind(groups, **arguments)
     plain = inspect.unwrap(kind.step)
     if plain is not kind.step and list(inspect.signature(plain).parameters) == ["self", "closure"]:
-        of_adam = isinstance(optimizer, torch.optim.Adam) and arguments.get("fused")
-        step = QuickAdam(plain, optimizer) if of_adam else partial(_step, plain, optimizer)
-        optimizer.step = step  # type: ignore[assignment]
+        if isinstance(optimizer, torch.optim.Adam) and arguments.get("fused"):
+            optimizer.step = QuickAdam(plain, optimizer)  # type: ignore[method-assign]
+        else:
+            optimizer.step = partial(_step, plain, optimizer)  # type: ignore[assignment]
     return optimizer
 
 
