@@ -28,7 +28,7 @@ def without_compiler(
     plain = inspect.unwrap(kind.step)
     if plain is not kind.step and list(inspect.signature(plain).parameters) == ["self", "closure"]:
         if isinstance(optimizer, torch.optim.Adam) and arguments.get("fused"):
-            optimizer.step = QuickAdam(plain, optimizer)  # type: ignore[method-assign]
+            optimizer.step = QuickAdam(plain, optimizer)  # type: ignore[assignment]
         else:
             optimizer.step = partial(_step, plain, optimizer)  # type: ignore[assignment]
     return optimizer
