@@ -45,14 +45,15 @@ def refusal(message: str, retry_seconds: int) -> bytes:
     return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + body
 
 
-def doorkeeper(refused: Callable[[], bytes | None], told: Callable[[str], None]) -> type[H11Protocol]:
+def doorkeeper(refused: Callable[[int], bytes | None], told: Callable[[str], None]) -> type[H11Protocol]:
     """Return uvicorn's protocol with a doorkeeper.
 
-    `refused` gives the answer for who comes while the service is full, else None; `told` gets the path asked for."""
+    `refused` gives the answer for who comes while the service is full, else None; it gets the number of requests that
+    are in, some of which may have no place yet. `told` gets the path asked for."""
 
     class Doorkeeper(H11Protocol):
         def data_received(self, data: bytes) -> None:
-            answer = refused()
+            answer = refused(len(self.tasks))
             between = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
             if answer is None or not between or self.conn.trailing_data[0] or (path := whole_post(data)) is None:
                 super().data_received(data)

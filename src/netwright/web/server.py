@@ -18,11 +18,12 @@ from netwright.web.app import build_app
 from netwright.web.doorkeeper import doorkeeper, refusal
 from netwright.web.guard import Access
 from netwright.web.metrics import Metrics
-from netwright.workflows.serve import Service, open_service
+from netwright.workflows.serve import Overloaded, Service, open_service
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _BACKLOG = 1024
 _DRAIN_SECONDS = 30
+_MOST_OTHERS = 8  # requests under way that hold no place, such as /metrics
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,11 @@ def serve_here(served: Served, listening: socket.socket, ready: Any = None) -> N
 def protocol_for(service: Service, metrics: Metrics) -> type[H11Protocol]:
     """Return uvicorn's protocol, with a doorkeeper who turns down who comes while the service is full."""
 
-    def refused() -> bytes | None:
-        overload = service.overload()
+    most = service.limits.most_waiting + _MOST_OTHERS
+
+    def refused(running: int) -> bytes | None:
+        # all that are read in one turn of the event loop come before the first of them has its place
+        overload = service.overload() or (Overloaded(running, 1) if running >= most else None)
         return None if overload is None else refusal(str(overload), overload.retry_seconds)
 
     return doorkeeper(refused, lambda path: metrics.requests.labels(path, 503).inc())
