@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 
 import netwright
 from netwright import errors
@@ -69,7 +70,7 @@ def test_bad_input_is_one_message_and_exit_code_2(
         (KeyboardInterrupt(), 5, "interrupted\n"),
         (click.Abort(), 5, "interrupted\n"),
         (MemoryError(), 4, "not enough memory"),
-        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), 4, "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), 4, "not enough memory"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 4, "error: /x/y: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 4, "error: /x/y: Permission denied"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netwright.deployment import batcher as batcher_module
 from netwright.deployment.batcher import Batcher, TooLate
 
 LATER = 60.0
@@ -98,4 +99,32 @@ def test_a_bounded_wait_gathers_what_comes_meanwhile() -> None:
     assert int(first.result(15)[0][0]) == 2
     assert int(second.result(15)[0][0]) == 3
     assert network.sizes == [2]
+    batcher.close()
+
+
+def test_a_lone_image_of_a_quick_network_is_computed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network()
+    network.go.set()
+    threads: list[int] = []
+    batcher = Batcher(lambda images: (threads.append(threading.get_ident()), network(images))[1], most_batch=4)
+    monkeypatch.setattr(batcher_module, "QUICK_SECONDS", 10.0)
+    deadline = time.monotonic() + LATER
+    assert batcher.at_once([image(1)]) is None, "it is not known yet how long one takes"
+    batcher.submit([image(1)], deadline).result(20)
+    answers = batcher.at_once([image(1)])
+    assert answers is not None
+    assert int(answers[0][0]) == 2
+    assert threads[1] == threading.get_ident() != threads[0]
+    assert batcher.at_once([image(1), image(2)]) is None
+    with pytest.raises(ValueError, match="thirteen"):
+        batcher.at_once([image(13)])
+    network.go.clear()
+    waiting = batcher.submit([image(5)], deadline)
+    while len(network.sizes) < 4:
+        time.sleep(0.001)
+    assert batcher.at_once([image(1)]) is None, "the network is at work"
+    network.go.set()
+    assert int(waiting.result(20)[0][0]) == 6
+    monkeypatch.setattr(batcher_module, "QUICK_SECONDS", 0.0)
+    assert batcher.at_once([image(1)]) is None
     batcher.close()

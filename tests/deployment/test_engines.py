@@ -18,7 +18,7 @@ import netwright as nw
 from netwright.cli.main import run as netwright
 from netwright.config.engines import EngineName
 from netwright.config.sections import Runtime
-from netwright.deployment import engine_choice
+from netwright.deployment import engine_choice, kept_onnx
 from netwright.deployment.batch_size import BatchSize
 from netwright.deployment.engine_choice import EngineChoice
 from netwright.deployment.engines import build_engine, check_alike, fused, onnx_content
@@ -26,6 +26,7 @@ from netwright.deployment.predictor import load_predictor
 from netwright.deployment.stream import predict_array, predict_stream
 from netwright.errors import InputError, MachineError, WorkFailed
 from netwright.runtime.machine import choose_machine, hardware_bf16
+from netwright.workflows.cache import clear_cache, list_cache
 
 MACHINE = choose_machine(Runtime(device="cpu", threads=1, precision="fp32"))
 WITH_OPENVINO = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
@@ -173,6 +174,47 @@ def test_a_run_predicts_alike_with_every_engine(engine: EngineName, trained: nw.
     torch.testing.assert_close(table_of(trained.predict(digits, engine=engine)), expected, atol=1e-5, rtol=0)
     one_by_one = table_of(trained.predict(list(digits[:3]), engine=engine))
     torch.testing.assert_close(one_by_one, expected[:3], atol=1e-5, rtol=0)
+
+
+def test_the_way_to_onnx_is_gone_once(trained: nw.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process finds the file in the cache; other weights, another size or an own network have none there."""
+    images = torch.rand(2, 1, 8, 8)
+    clear_cache()
+    made: list[int] = []
+    monkeypatch.setattr(kept_onnx, "onnx_content", lambda *given: (made.append(1), onnx_content(*given))[1])
+
+    def outputs(change: float = 0.0, own: bool = False) -> Tensor:
+        predictor = load_predictor(trained.path / "bundle", MACHINE)
+        with torch.no_grad():
+            next(predictor.network.parameters()).add_(change)
+        if own:
+            predictor.network = Wrapped(predictor.network)
+        EngineChoice(predictor, "onnx").begin(images)
+        return predictor.forward(images)
+
+    first = outputs()
+    assert len(made) == 1
+    torch.testing.assert_close(outputs(), first, atol=0, rtol=0)
+    assert len(made) == 1
+    assert not torch.equal(outputs(change=1.0), first)
+    assert len(made) == 2
+    outputs(own=True)
+    outputs(own=True)
+    assert len(made) == 4
+    assert [each["title"] for each in list_cache()["entries"] if each["entry"].startswith("onnx")] == [
+        f"{trained.recipe.model.name} as ONNX, for predictions"
+    ] * 2
+
+
+class Wrapped(nn.Module):
+    """A network of a user's own, whose code may be another one tomorrow."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inner(images)
 
 
 def test_names_that_there_are_not(trained: nw.Run, digits: np.ndarray) -> None:

@@ -41,12 +41,19 @@ class Poison:
         return loss
 
 
-def train(out: Path, criterion: Any, on_nan: str = "stop", model: Any = "linear", **training: Any) -> nw.Run:
+def train(
+    out: Path,
+    criterion: Any,
+    on_nan: str = "stop",
+    model: Any = "linear",
+    lr_scheduler: Any = "constant",
+    **training: Any,
+) -> nw.Run:
     settings = TRAINING | {"on_nan": on_nan} | training
     optimizer = {"name": "sgd", "lr": 0.1}
     return nw.train(
         "digits", out=out, criterion=criterion, model=model, optimizer=optimizer, training=settings, runtime=RUNTIME,
-        quiet=True, lr_scheduler="constant",
+        quiet=True, lr_scheduler=lr_scheduler,
     )  # fmt: skip
 
 
@@ -79,6 +86,32 @@ def test_it_stops_at_that_step_and_says_where(
         assert has_checkpoint(tmp_path / "run" / "checkpoints")
         kept = load_file(tmp_path / "run" / "checkpoints" / "current" / "tensors.safetensors")
         assert all(np.isfinite(value).all() for value in kept.values())
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0, 300])
+def test_numbers_that_are_read_later_name_the_step_where_they_were_made(
+    checkpoint_seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, whose losses are read every 50 steps: the same step, batch, lr and images as when each is read."""
+    poison, schedule = Poison(loss=math.nan), {"name": "cosine", "warmup_steps": 0}
+    found = []
+    for name, reads in (("at once", True), ("later", False)):
+        monkeypatch.setattr("netwright.training.not_finite.reads_every_step", lambda plan, reads=reads: reads)
+        with pytest.raises(WorkFailed, match="the loss is nan in epoch"):
+            train(
+                tmp_path / name, poison, checkpoint_seconds=checkpoint_seconds, epochs=20, lr_scheduler=schedule, seed=3
+            )
+        found.append(read_sealed(tmp_path / name / "not_finite.json"))
+    assert found[0].pop("layer") == "the loss of outputs that are finite"
+    assert "later" in found[1].pop("layer")
+    assert found[0] == found[1]
+    assert found[0]["step"] > 1, "another seed, so that there is a step before it"
+
+
+def test_a_bounded_gradient_that_is_read_later_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwright.training.not_finite.reads_every_step", lambda plan: False)
+    with pytest.raises(WorkFailed, match="the gradient is nan in epoch"):
+        train(tmp_path / "run", Poison(gradient=math.nan), clip_norm=1.0)
 
 
 class Root(nn.Module):

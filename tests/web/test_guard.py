@@ -99,8 +99,9 @@ def test_when_full_it_says_so_at_once_and_health_answers(
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     again = time.monotonic()
-    assert client.post("/predict", content=pictures[0].read_bytes(), headers=BYTES).status_code == 503
+    assert client.post("/predict", content=b"x" * 9000, headers=BYTES).status_code == 503
     assert time.monotonic() - again > 0.1, "who asks anew at once is heard at once"
+    assert client.get("/healthz").status_code == 200, "the refused body was taken for a request"
     parts = (pictures[0].read_bytes()[place : place + 50] for place in range(0, 500, 50))
     parsed = client.post("/predict", content=parts, headers=BYTES)  # in chunks: not turned down at the door
     assert parsed.status_code == 503

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import netwright as nw
 from netwright.errors import MachineError
@@ -17,7 +18,7 @@ from netwright.workflows import memory
 from netwright.workflows.memory import size
 
 SOURCE = str(Path(nw.__file__).parents[1])
-RUNTIME = {"threads": 1, "device": "cpu"}
+RUNTIME = {"threads": 1, "device": "cpu", "precision": "fp32"}  # bf16 takes about half of the room
 BIG = {"name": "mlp", "hidden_sizes": [4096]}
 
 
@@ -73,7 +74,8 @@ from netwright.cli.main import run
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 most = 4096 * pages + 1300 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
-line = ["train", "digits", "--threads", "1", "--epochs", "1", "--set", "model={name: mlp, hidden_sizes: [65536]}"]
+line = ["train", "digits", "--threads", "1", "--precision", "fp32", "--epochs", "1"]
+line += ["--set", "model={name: mlp, hidden_sizes: [65536]}"]
 line += ["--set", "training.batch_size=1257", "--quiet"]
 print(run([*line, "--out", "refused"]), flush=True)
 print(run([*line, "--out", "auto", "--set", "training.fit_memory=true"]), flush=True)
@@ -106,6 +108,23 @@ def test_checkpoints_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "full").exists()
     monkeypatch.setattr(memory.shutil, "disk_usage", lambda path: usage._replace(free=4 * one))
     assert train(tmp_path / "enough").history
+
+
+def test_a_device_that_runs_out_is_told_of_with_the_batch_size(tmp_path: Path) -> None:
+    """What torch raises on a GPU, raised in the midst of a training."""
+
+    def full(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if len(outputs) == 48:  # not the look at the criterion before the first step
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return torch.nn.functional.cross_entropy(outputs, targets)
+
+    with pytest.raises(
+        MachineError, match=r"not enough memory on cpu for batches of 48 images.*--batch-size auto"
+    ) as told:
+        nw.train(
+            "digits", model="linear", criterion=full, batch_size=48, out=tmp_path / "run", runtime=RUNTIME, quiet=True
+        )
+    assert told.value.exit_code == 4
 
 
 def test_a_resume_says_when_the_end_looked_like_lack_of_memory(

@@ -1,6 +1,7 @@
 """Requests that arrive together, computed together: one thread runs the network on whoever is waiting.
 
-While a batch is computed the next ones gather, so that a lone request waits for nobody and many share one pass.
+While a batch is computed the next ones gather, so that a lone request waits for nobody and many share one pass. A lone
+request of a small network is computed by the thread that brings it: to wake another and be woken takes longer.
 """
 
 import threading
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 
 from netwright.data.labelled import Array
+
+QUICK_SECONDS = 0.002  # as long the event loop may stand still: it does while it reads some ten requests
 
 
 class TooLate(Exception):
@@ -49,8 +52,22 @@ class Batcher:
         self._requests: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._computing = threading.Lock()
+        self._seconds_alone = float("inf")  # what the last pass over a lone image took
         self._thread = threading.Thread(target=self._work, args=(threads,), name="network", daemon=True)
         self._thread.start()
+
+    def at_once(self, images: Sequence[Array]) -> list[Any] | None:
+        """Return the answers of one image, computed here and now; None when others compute or wait, or it takes long.
+
+        Raises what `run` does."""
+        quick = len(images) == 1 and self._seconds_alone < QUICK_SECONDS and not self._requests
+        if not quick or not self._computing.acquire(blocking=False):
+            return None
+        try:
+            return self._timed(images)
+        finally:
+            self._computing.release()
 
     def submit(self, images: Sequence[Array], deadline: float) -> "Future[list[Any]]":
         """Return the answers to come, one an image. `deadline` is by time.monotonic(); past it TooLate is raised."""
@@ -93,9 +110,17 @@ class Batcher:
     def _answers(self, requests: list[_Request]) -> list[Any]:
         if requests[0].work is not None:  # it is alone, see `_fits`
             return [requests[0].work()]
-        self._told(sum(len(request.images) for request in requests))
-        remaining = iter(self._run([image for request in requests for image in request.images]))
+        with self._computing:
+            remaining = iter(self._timed([image for request in requests for image in request.images]))
         return [[next(remaining) for _ in request.images] for request in requests]
+
+    def _timed(self, images: Sequence[Array]) -> list[Any]:
+        self._told(len(images))
+        start = time.perf_counter()
+        answers = list(self._run(images))
+        if len(images) == 1:
+            self._seconds_alone = time.perf_counter() - start
+        return answers
 
     def _next(self) -> list[_Request]:
         """Return the next requests to run as one; none at the end. A request of many images is never cut."""

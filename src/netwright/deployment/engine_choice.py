@@ -12,7 +12,8 @@ from time import perf_counter
 from torch import Tensor
 
 from netwright.config.engines import EngineName
-from netwright.deployment.engines import Engine, build_engine, check_alike, onnx_content, torch_forward
+from netwright.deployment.engines import Engine, build_engine, check_alike, torch_forward
+from netwright.deployment.kept_onnx import kept_onnx
 from netwright.deployment.predictor import Predictor
 from netwright.errors import MachineError, NetwrightError, WorkFailed
 
@@ -98,10 +99,12 @@ class EngineChoice:
     def _proven(self, name: EngineName, images: Tensor) -> Engine:
         network, machine = self.predictor.network, self.predictor.machine
         if name == "onnx" and machine.precision == "bf16":
-            raise MachineError("ONNX Runtime computes in fp32 on CPUs; use --engine torch or openvino for bf16")
+            raise MachineError(
+                "ONNX Runtime computes in fp32 on CPUs; add --precision fp32, or take --engine torch or openvino"
+            )
 
         def as_onnx() -> bytes:
-            self._onnx = self._onnx or onnx_content(network, images)  # the better part of the time
+            self._onnx = self._onnx or kept_onnx(self.predictor, images)  # the better part of the time
             return self._onnx
 
         try:

@@ -97,6 +97,11 @@ class Service(ABC):
     def _run(self, items: Sequence[Array]) -> Sequence[Any]:
         """Compute what was read, in the network's thread: one answer each."""
 
+    async def _computed(self, items: Sequence[Array], deadline: float) -> list[Any]:
+        """Return what `_run` gives for items of one size: here and now for who is alone, else in a batch."""
+        found = self._batcher.at_once(items) if self.waiting == 1 else None
+        return await asyncio.wrap_future(self._batcher.submit(items, deadline)) if found is None else found
+
     async def with_pixels(self, content: bytes, work: Callable[[Array], Any]) -> Any:
         """Return what `work` gives for a decoded picture (H, W, C), run in the network's thread.
 

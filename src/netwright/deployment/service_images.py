@@ -29,8 +29,7 @@ class ImageService(Service):
         else:
             decoded = await asyncio.gather(*(self._decode(content, deadline) for _, content in given))
         pixels = [made for made in decoded if not isinstance(made, str)]
-        found = await asyncio.wrap_future(self._batcher.submit(pixels, deadline)) if pixels else []
-        rows = iter(found)
+        rows = iter(await self._computed(pixels, deadline) if pixels else [])
         answer = self.predictor.prediction
         answers = [
             answer(name, error=made) if isinstance(made, str) else answer(name, next(rows))

@@ -6,7 +6,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self
 
-from netwright.training.not_finite import check_weights
+from netwright.training.not_finite import check_noted, check_weights
 from netwright.training.plan import Plan
 from netwright.training.saver import Saver
 from netwright.training.state import TrainingState
@@ -77,6 +77,7 @@ class Clock:
         """Save the run as it stands: in the background, or wait until it is on the disk."""
         if self._saver is None:
             return
+        check_noted(self._state, self._plan)
         check_weights(self._state.model, self._state.progress.step)
         self._state.progress.seconds = self._before + perf_counter() - self._started
         self._saver.save(self._state, self._plan.recipe)

@@ -33,6 +33,8 @@ from netwright.training.not_finite import (
     check_gradient,
     leave_out,
     looks_now,
+    note,
+    read_noted,
     statistics,
 )
 from netwright.training.plan import Listener, Plan
@@ -114,7 +116,12 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
     with plan.machine.autocast():
         outputs = state.model(plan.machine.arrange(batch.images))
     loss, weight = plan.batch_loss(outputs, batch.targets)
-    seen = loss.item() if looks_now(state, plan) else loss.detach()
+    seen: Tensor | float = loss.detach()
+    if looks_now(state, plan):
+        read_noted(state)
+        seen = loss.item()
+    else:
+        note(state, "the loss", loss.detach())
     if isinstance(seen, float) and not math.isfinite(seen):
         raise NotFinite("the loss", seen)
     # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
@@ -134,6 +141,8 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
     norm = nn.utils.get_total_norm(gradients) if training.clip_norm is not None else None
     if looks_now(state, plan):
         check_gradient(gradients, norm)
+    elif norm is not None:
+        note(state, "the gradient", norm)
     if training.clip_norm is not None and norm is not None:
         nn.utils.clip_grads_with_norm_(parameters, training.clip_norm, norm)
     set_lr(state, plan)

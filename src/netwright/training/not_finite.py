@@ -1,7 +1,9 @@
 """A loss or gradient that is NaN or infinite: found at its step, explained, and left out where the recipe says so.
 
 On a CPU every loss and every gradient is looked at, before the update. On a GPU reading them makes the host wait:
-there the loss is looked at every 50 steps and the weights before they are saved, and all of it with `on_nan: skip`."""
+there the losses (and the gradients' norms, where they are bounded) stay on the device and are read every 50 steps, in
+one transfer, so that the first that was not finite is named with its own step; the weights are looked at before they
+are saved. With `on_nan: skip` all of it is looked at in every step."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,24 +18,43 @@ from netwright.errors import WorkFailed, listed
 from netwright.files.sealed import write_sealed
 from netwright.runtime.randomness import seed_step
 from netwright.training.plan import Plan
-from netwright.training.state import TrainingState
+from netwright.training.state import TrainingState, Unread
 
 CHECK_EVERY_STEPS = 50  # how often a GPU's loss is looked at
 MOST_IN_A_ROW = 20  # updates that may be left out one after the other: more is no accident
 
 
 class NotFinite(Exception):
-    """`what` ("the loss", "the gradient") of the present batch is NaN or infinite."""
+    """`what` ("the loss", "the gradient") is NaN or infinite, in the present batch or in an earlier one (`unread`)."""
 
-    def __init__(self, what: str, value: float) -> None:
+    def __init__(self, what: str, value: float, unread: Unread | None = None) -> None:
         super().__init__(f"{what} is {value}")
-        self.what, self.value = what, value
+        self.what, self.value, self.unread = what, value, unread
+
+
+def reads_every_step(plan: Plan) -> bool:
+    """Say whether losses and gradients are read in every step."""
+    return plan.machine.device.type == "cpu" or plan.recipe.training.on_nan == "skip"
 
 
 def looks_now(state: TrainingState, plan: Plan) -> bool:
     """Say whether this step's numbers are looked at."""
-    every_step = plan.machine.device.type == "cpu" or plan.recipe.training.on_nan == "skip"
-    return every_step or state.progress.step % CHECK_EVERY_STEPS == CHECK_EVERY_STEPS - 1
+    return reads_every_step(plan) or state.progress.step % CHECK_EVERY_STEPS == CHECK_EVERY_STEPS - 1
+
+
+def note(state: TrainingState, what: str, value: Tensor) -> None:
+    """Keep a number () of this step on its device, to be read later."""
+    lr = float(state.optimizer.param_groups[0]["lr"])
+    state.unread.append(Unread(what, value, state.progress.batch, state.progress.step, lr))
+
+
+def read_noted(state: TrainingState) -> None:
+    """Read what was noted, in one transfer. Raises NotFinite for the first number that is not finite."""
+    noted, state.unread = state.unread, []
+    values = torch.stack([each.value.float() for each in noted]).tolist() if noted else []
+    for each, value in zip(noted, values, strict=True):
+        if not math.isfinite(value):
+            raise NotFinite(each.what, value, each)
 
 
 def check_gradient(gradients: Sequence[Tensor], norm: Tensor | None = None) -> None:
@@ -57,6 +78,14 @@ def are_finite(tensors: Sequence[Tensor]) -> bool:
     return finite or all(bool(tensor.isfinite().all()) for tensor in tensors)  # sums of finite values may overflow
 
 
+def check_noted(state: TrainingState, plan: Plan) -> None:
+    """Read what was noted. Raises WorkFailed that names the first step whose number was not finite."""
+    try:
+        read_noted(state)
+    except NotFinite as found:
+        raise WorkFailed(explain(state, plan, None, found)) from None
+
+
 def check_weights(model: nn.Module, step: int) -> None:
     """Raise WorkFailed when weights or running statistics are not finite: they are not to be saved."""
     values = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
@@ -76,6 +105,7 @@ def check_epoch(state: TrainingState, plan: Plan, last: Batch) -> None:
             f"all updates of epoch {state.progress.epoch} were left out: no loss was finite; lower the lr, or look at "
             "the data"
         )
+    check_noted(state, plan)
     if not math.isfinite(state.sums.loss):
         raise WorkFailed(explain(state, plan, last, NotFinite("the loss", state.sums.loss)))
 
@@ -110,25 +140,38 @@ def leave_out(
             buffer.copy_(value)
 
 
-def explain(state: TrainingState, plan: Plan, batch: Batch, found: NotFinite) -> str:
-    """Say where it happened: epoch, batch, images, lr and layer; the whole list of images goes into the run."""
+def explain(state: TrainingState, plan: Plan, batch: Batch | None, found: NotFinite) -> str:
+    """Say where it happened: epoch, batch, images, lr and layer; the whole list of images goes into the run.
+
+    `batch` is the present one, which is not needed where an earlier number was found."""
     progress, training = state.progress, plan.recipe.training
-    lr = float(state.optimizer.param_groups[0]["lr"])
+    number, step, lr = progress.batch, progress.step + 1, float(state.optimizer.param_groups[0]["lr"])
+    if (unread := found.unread) is not None:  # made again: it is a function of (seed, epoch, number)
+        number, step, lr = unread.batch, unread.step + 1, unread.lr
+        batch = next(iter(plan.train.epoch(progress.epoch, number - 1)))
+    assert batch is not None
     names = plan.train.prepared.labelled.sample_names
     images = [str(names[row]) for row in batch.rows.tolist()]
-    layer = first_not_finite(state, plan, batch)
-    about: dict[str, Any] = {"what": str(found), "layer": layer, "epoch": progress.epoch, "batch": progress.batch}
-    about |= {"step": progress.step + 1, "lr": lr, "images": images}
+    layer = first_not_finite(state, plan, batch) if unread is None else _in_hindsight(batch)
+    about: dict[str, Any] = {"what": str(found), "layer": layer, "epoch": progress.epoch, "batch": number}
+    about |= {"step": step, "lr": lr, "images": images}
     kept = ""
     if plan.folder is not None:
         write_sealed(plan.folder.path / "not_finite.json", about)
         kept = f" (all in {plan.folder.path / 'not_finite.json'})"
     row = f"; {MOST_IN_A_ROW} updates in a row were left out before it" if training.on_nan == "skip" else ""
     return (
-        f"{found} in epoch {progress.epoch}, batch {progress.batch} (step {progress.step + 1}), at lr {lr:g}; first "
+        f"{found} in epoch {progress.epoch}, batch {number} (step {step}), at lr {lr:g}; first "
         f"not finite: {layer}; images: {listed(images, 3)}{kept}{row}; lower the lr (--lr {lr / 10:g}), bound the "
         "gradient (--set training.clip_norm=1), or leave such updates out (--on-nan skip)"
     )
+
+
+def _in_hindsight(batch: Batch) -> str:
+    """Say what is known of a batch whose updates are in the weights by now."""
+    if not batch.images.isfinite().all():
+        return "the images themselves"
+    return "a layer that only --on-nan skip would name here: it reads every step, and a GPU's are read later"
 
 
 def first_not_finite(state: TrainingState, plan: Plan, batch: Batch) -> str:

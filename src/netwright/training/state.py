@@ -119,6 +119,17 @@ class Progress:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A number () on a device that is to be read later, and where it was: batch (from 1), updates done before, lr."""
+
+    what: str
+    value: Tensor
+    batch: int
+    step: int
+    lr: float
+
+
 @dataclass
 class TrainingState:
     """The network, its optimizer, where they stand, and the best weights so far."""
@@ -130,6 +141,7 @@ class TrainingState:
     history: list[Record] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)  # empty until there is one, see training/averaging.py
+    unread: list[Unread] = field(default_factory=list)  # of this epoch, see training/not_finite.py; never saved
     fit: Fit | None = None  # how weights from elsewhere went into the network, where it began with some
 
     def judged(self) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
-"""Turning down at the door: while the service is full a request gets its 503 before anything of it is parsed.
+"""Turning down at the door: while the service is full a request gets its 503 without having been parsed.
 
 Through HTTP's parser, the routes and an exception a refusal costs as much processor time as a small image's answer, so
 that a flood would leave nothing for those who are in. Nor is a refused client that asks anew at once, in spite of
-Retry-After, heard before a quarter of a second has passed.
+Retry-After, heard before half a second has passed.
 """
 
 import re
@@ -13,14 +13,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from netwright.web.guard import HEADERS, error_json
 
-_DEAF_SECONDS = 0.25
+_DEAF_SECONDS = 0.5
 _FIRST_LINE = re.compile(rb"POST (/predict|/explain)(?:\?[^ \r]*)? HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})(?=\r\n)", re.IGNORECASE)
-_BY_THE_USUAL_WAY = re.compile(rb"\r\n(transfer-encoding|upgrade|connection: *close)", re.IGNORECASE)
+_BY_THE_USUAL_WAY = re.compile(rb"\r\n(transfer-encoding|upgrade|expect|connection: *close)", re.IGNORECASE)
 
 
-def whole_post(data: bytes) -> str | None:
-    """Return the path of one whole request for a prediction; None for all else, which is left to the parser."""
+def one_post(data: bytes) -> tuple[str, int] | None:
+    """Return the path of a request for a prediction that begins with these bytes, and how many of it are still to come.
+
+    None for what is left to the parser: other requests, heads that are not whole, what can be read in two ways."""
     line = _FIRST_LINE.match(data)
     end = data.find(b"\r\n\r\n")
     if line is None or end < 0:
@@ -29,7 +31,8 @@ def whole_post(data: bytes) -> str | None:
     lengths = _LENGTH.findall(head)
     if len(lengths) != 1 or head.lower().count(b"content-length") != 1 or _BY_THE_USUAL_WAY.search(head):
         return None
-    return line[1].decode() if len(data) == end + 4 + int(lengths[0]) else None
+    missing = end + 4 + int(lengths[0]) - len(data)
+    return (line[1].decode(), missing) if missing >= 0 else None
 
 
 def refusal(message: str, retry_seconds: int) -> bytes:
@@ -52,12 +55,21 @@ def doorkeeper(refused: Callable[[int], bytes | None], told: Callable[[str], Non
     are in, some of which may have no place yet. `told` gets the path asked for."""
 
     class Doorkeeper(H11Protocol):
+        _unwanted = 0  # bytes of a refused body that are still to come
+
         def data_received(self, data: bytes) -> None:
+            if self._unwanted:
+                dropped = min(self._unwanted, len(data))
+                self._unwanted -= dropped
+                data = data[dropped:]
+                if not data:
+                    return
             answer = refused(len(self.tasks))
             between = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
-            if answer is None or not between or self.conn.trailing_data[0] or (path := whole_post(data)) is None:
+            if answer is None or not between or self.conn.trailing_data[0] or (found := one_post(data)) is None:
                 super().data_received(data)
                 return
+            path, self._unwanted = found
             self._unset_keepalive_if_required()
             self.transport.write(answer)
             told(path)

@@ -85,7 +85,8 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         if not state.progress.finished:
             check_memory(state, plan)
             check_disk(folder, state, recipe)
-        settled = settle(state, plan, asked_beside(found, asked), estimate=not console.quiet)
+        with memory_explained(plan):  # its trial makes whole steps
+            settled = settle(state, plan, asked_beside(found, asked), estimate=not console.quiet)
         plan = settled.plan
         keep_choices(folder, settled, found)
         announce(folder, console, settled, prepared, state, network, found, pretrained)
