@@ -1,6 +1,7 @@
 """The end of a training: bundle, metrics, plots and report of the best epoch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
 from netwright.data.views import NUM_VIEWS, with_views
 from netwright.deployment.bundle import Bundle, save_bundle
-from netwright.evaluation.outputs import run_network
+from netwright.evaluation.outputs import Outputs, run_network
 from netwright.files.sealed import write_sealed
 from netwright.models.fitting import with_versions
 from netwright.runs.folder import RunFolder, read_json
@@ -40,23 +41,9 @@ def write_results(
     assert best is not None
     state.model.load_state_dict(with_versions(state.model, state.best_or_last()))
     weights = dict(network.state_dict())
-    metrics: dict[str, Any] = {}
-    temperature, outputs, no_skill = None, None, ""
-    judging = JUDGINGS[task.name]
-    if plan.val is not None:
-        network.eval()
-        judged, batches = _on_val(plan, prepared, state, network)
-        outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
-        temperature, targets = judging.fit(outputs), train_targets(prepared)
-        no_skill = without_skill(network, outputs, temperature, prepared, plan.recipe, task, targets)
-        if no_skill:
-            outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
-            temperature = judging.fit(outputs)
-        metrics["val"] = judging.measure(
-            outputs, task, plan.recipe.criterion, targets, temperature=temperature, fitted_here=True
-        )
-        metrics["val"] |= judging.beside(outputs, prepared, "val", targets, temperature=temperature)
-        metrics["val"] |= in_words(metrics["val"], prepared) | {"views": NUM_VIEWS[prepared.transform.views]}
+    val = None if plan.val is None else _judge_on_val(plan, prepared, state, network, task)
+    metrics: dict[str, Any] = {} if val is None else {"val": val.metrics}
+    temperature = None if val is None else val.temperature
     bundle = _bundle(plan.recipe, prepared, task, best["epoch"], metrics, temperature)
     golden = make_golden(golden_kind(plan.recipe, own), prepared, network)
     if not save_bundle(folder.bundle, bundle, weights, golden):
@@ -64,8 +51,8 @@ def write_results(
     elif folder.metrics.exists():
         known = read_json(folder.metrics)  # what was said of the same weights and recipe stays true
         metrics |= {key: known[key] for key in ("test", "folds") if key in known}
-    if outputs is not None:
-        keep_outputs(folder, "val", outputs, prepared, best["epoch"], task)
+    if val is not None:
+        keep_outputs(folder, "val", val.outputs, prepared, best["epoch"], task)
     diagnosis = _diagnosis(plan.recipe, state, metrics, best["epoch"], task)
     write_sealed(
         folder.metrics,
@@ -76,7 +63,7 @@ def write_results(
             "seconds": state.progress.seconds,
             "diagnosis": for_rows(diagnosis) if prepared.transform.kind == "rows" else diagnosis,
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
-            **({"without_skill": no_skill} if no_skill else {}),
+            **({"without_skill": val.without_skill} if val is not None and val.without_skill else {}),
             **metrics,
         },
     )
@@ -85,6 +72,35 @@ def write_results(
         from netwright.workflows.report import report_at_the_end  # as the plots: its template engine is loaded late
 
         report_at_the_end(folder, prepared, network, task, plan.machine)
+
+
+@dataclass(frozen=True, slots=True)
+class _JudgedVal:
+    """What the best epoch is worth on val; `without_skill` says why a constant answer took the network's place."""
+
+    outputs: Outputs
+    temperature: float | None
+    without_skill: str
+    metrics: dict[str, Any]
+
+
+def _judge_on_val(
+    plan: Plan, prepared: PreparedData, state: TrainingState, network: nn.Module, task: Task
+) -> _JudgedVal:
+    """Run val, fit the temperature on it, and measure; a network without skill is replaced first."""
+    network.eval()
+    judged, batches = _on_val(plan, prepared, state, network)
+    judging, criterion = JUDGINGS[task.name], plan.recipe.criterion
+    outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
+    temperature, targets = judging.fit(outputs), train_targets(prepared)
+    no_skill = without_skill(network, outputs, temperature, prepared, plan.recipe, task, targets)
+    if no_skill:
+        outputs = run_network(judged, batches.epoch(0), task, plan.batch_loss, plan.machine)
+        temperature = judging.fit(outputs)
+    metrics = judging.measure(outputs, task, criterion, targets, temperature=temperature, fitted_here=True)
+    metrics |= judging.beside(outputs, prepared, "val", targets, temperature=temperature)
+    metrics |= in_words(metrics, prepared) | {"views": NUM_VIEWS[prepared.transform.views]}
+    return _JudgedVal(outputs, temperature, no_skill, metrics)
 
 
 def _on_val(
