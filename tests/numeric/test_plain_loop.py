@@ -124,7 +124,7 @@ def test_accumulated_batches_equal_one_big_batch(batch_size, class_weights):
 
 
 def test_validation_numbers_are_sums_over_samples():
-    state, plan = made({"training": {"epochs": 2, "batch_size": 100}, "model": "mlp"})
+    state, plan = made({"training": {"epochs": 2, "batch_size": 100}, "model": "mlp", "runtime": {"precision": "fp32"}})
     with applied(plan.machine):
         fit(state, plan, Silent())
         state.model.eval()

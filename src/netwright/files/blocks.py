@@ -235,13 +235,14 @@ def _own_part(path: Path, title: str, say: Say | None) -> BinaryIO | None:
             return None
 
 
-def spare_values(size: int, dtype: np.dtype[Any], in_memory_bytes: int = IN_MEMORY_BYTES) -> Values:
-    """Return zeros (size,) in memory, from `in_memory_bytes` on in a mapped file that vanishes with the process.
+def spare_values(size: int, dtype: np.dtype[Any], in_memory_bytes: int | None = None) -> Values:
+    """Return zeros (size,) in memory, from `in_memory_bytes` (2 GiB) on in a mapped file gone with the process.
 
     Where no disk has room for it they lie in memory up to 2 GiB. Raises MachineError above."""
     num_bytes = size * dtype.itemsize
+    most = IN_MEMORY_BYTES if in_memory_bytes is None else in_memory_bytes
     folder = Path(tempfile.gettempdir())
-    for place in (block_folder(), folder) if num_bytes >= in_memory_bytes else ():
+    for place in (block_folder(), folder) if num_bytes >= most else ():
         try:
             with tempfile.TemporaryFile(dir=place) as file:
                 allocate(file, num_bytes)

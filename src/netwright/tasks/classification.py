@@ -104,7 +104,7 @@ def build_batch_loss(
 
     Raises RecipeError when there is not one weight a class."""
     if own is not None:
-        return lambda outputs, targets: (own(outputs, targets), len(targets))
+        return lambda outputs, targets: (own(outputs.float(), targets), len(targets))
     if isinstance(criterion, (Bce, BceWithLogits)):
         binary = functional.binary_cross_entropy
         if isinstance(criterion, BceWithLogits):

@@ -37,7 +37,7 @@ def build_mask_loss(
 
     Raises RecipeError when they do not fit."""
     if own is not None:
-        return lambda outputs, targets: (own(outputs, targets.long()), len(targets))
+        return lambda outputs, targets: (own(outputs.float(), targets.long()), len(targets))
     assert train.counts is not None
     weights = class_weights(getattr(criterion, "class_weights", None), train.counts)
     weights = None if weights is None else weights.to(device)
