@@ -110,6 +110,7 @@ def _torch_settings() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "fill": torch.utils.deterministic.fill_uninitialized_memory,
         "dtype": torch.get_default_dtype(),
         "cudnn": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark),
         "matmul": torch.get_float32_matmul_precision(),
@@ -120,6 +121,7 @@ def _torch_settings() -> dict[str, object]:
 def _restore(before: dict[str, object]) -> None:
     torch.set_num_threads(before["threads"])
     torch.use_deterministic_algorithms(before["deterministic"], warn_only=before["warn_only"])
+    torch.utils.deterministic.fill_uninitialized_memory = before["fill"]
     torch.set_default_dtype(before["dtype"])
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before["cudnn"]
     torch.set_float32_matmul_precision(before["matmul"])

@@ -1,5 +1,8 @@
 """What `auto` becomes, and that nothing stays changed behind it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -48,6 +51,31 @@ def test_settings_and_random_state_come_back():
         torch.manual_seed(1)
     assert torch.get_num_threads() == before[0] and torch.are_deterministic_algorithms_enabled() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_new_tensors_are_not_filled_and_the_users_modes_come_back():
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with applied(choose_machine(Runtime(device="cpu", exact=True))):
+            assert not torch.is_deterministic_algorithms_warn_only_enabled()
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_determinism_does_not_load_the_compiler():
+    code = (
+        "import sys, torch\n"
+        "from netwright.config.sections import Runtime\n"
+        "from netwright.runtime.machine import applied, choose_machine\n"
+        "with applied(choose_machine(Runtime(device='cpu', exact=True))):\n"
+        "    assert torch.are_deterministic_algorithms_enabled()\n"
+        "assert not torch.are_deterministic_algorithms_enabled()\n"
+        "assert not {'torch._dynamo', 'torch._inductor'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_network_is_used_as_it_was_trained_as_far_as_the_machine_can(monkeypatch):

@@ -8,7 +8,7 @@ from torch import nn
 
 from netwright.config.optimization import OPTIMIZERS, Optimizer
 from netwright.errors import RecipeError
-from netwright.training.optimizer import OPTIMIZER_CLASSES, build_optimizer, choose_kernel, kernels
+from netwright.training.optimizer import OPTIMIZER_CLASSES, Kernel, build_optimizer, choose_kernel, kernels
 
 CPU = torch.device("cpu")
 REFERENCES = {
@@ -141,17 +141,22 @@ def test_without_the_compiler_the_updates_are_torchs_own_bit_for_bit(name: str) 
         assert not weights[1].grad_fn and torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("kernel", ["fused", "plain"])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_quick_adam_is_torchs_bit_for_bit_whatever_happens_between_steps(name: str) -> None:
+def test_quick_adam_is_torchs_bit_for_bit_whatever_happens_between_steps(
+    name: str, weight_decay: float, kernel: Kernel
+) -> None:
     kind, arguments = REFERENCES[name]
-    shapes = [(5, 3), (5,), (2, 5), (2,)]
+    arguments = arguments | {"weight_decay": weight_decay}
+    shapes = [(500, 300), (5,), (2, 5), (2,)]
     torch.manual_seed(0)
     ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in shapes] for _ in range(2))
     quick = build_optimizer(
-        named(name, **arguments), [(str(place), weight) for place, weight in enumerate(ours)], kernel="fused"
+        named(name, **arguments), [(str(place), weight) for place, weight in enumerate(ours)], kernel=kernel
     )
-    plain = kind(theirs, **arguments, fused=True)
-    for step in range(12):
+    plain = kind(theirs, **arguments, **({"fused": True} if kernel == "fused" else {"foreach": False}))
+    for step in range(16):
         for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
             absent = place == 1 and step in (4, 5)  # frozen for two steps
             other.grad = None if absent else torch.randn(other.shape)

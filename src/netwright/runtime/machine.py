@@ -1,11 +1,12 @@
 """What was asked of the machine, made definite: device, precision, memory format, threads."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -157,21 +158,32 @@ def _seconds_of(square: torch.Tensor, repeats: int = 5) -> float:
     return min(times)
 
 
-def _set_deterministic(wanted: bool) -> None:
-    # the call imports torch's compiler, 2.8 s once a process, so it is made only where it changes something
-    if torch.are_deterministic_algorithms_enabled() != wanted:
-        torch.use_deterministic_algorithms(wanted)
+def _set_deterministic(mode: int) -> None:
+    """Set torch's mode: 0 off, 1 warns, 2 raises where there is no deterministic kernel.
+
+    `use_deterministic_algorithms` also tells torch's compiler, for which it loads it (2.8 s)."""
+    if torch.get_deterministic_debug_mode() == mode:
+        return
+    if "torch._dynamo" in sys.modules:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+    else:
+        torch.set_deterministic_debug_mode(mode)
 
 
 @contextmanager
 def applied(machine: Machine) -> Iterator[None]:
     """Apply threads and determinism, and put them and torch's random state back at the end.
 
-    Big blocks stay with the process from here on, see `keep_large_blocks`: it helps also after torch was loaded."""
+    Big blocks stay with the process from here on, see `keep_large_blocks`: it helps also after torch was loaded.
+    Deterministic torch also fills new tensors with NaN before they are computed, which costs time and changes nothing
+    where all of a tensor is computed: left out."""
     keep_large_blocks()
-    old = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    deterministic: Any = torch.utils.deterministic
+    old_threads, old_mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    old_fill = deterministic.fill_uninitialized_memory
     torch.set_num_threads(machine.threads)
-    _set_deterministic(machine.exact)
+    _set_deterministic(2 if machine.exact else 0)
+    deterministic.fill_uninitialized_memory = False
     on_cuda = machine.device.type == "cuda"
     try:
         with (
@@ -180,8 +192,9 @@ def applied(machine: Machine) -> Iterator[None]:
         ):
             yield
     finally:
-        torch.set_num_threads(old[0])
-        _set_deterministic(old[1])
+        torch.set_num_threads(old_threads)
+        _set_deterministic(old_mode)
+        deterministic.fill_uninitialized_memory = old_fill
 
 
 @contextmanager

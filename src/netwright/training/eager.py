@@ -27,8 +27,8 @@ def without_compiler(
         optimizer = kind(groups, **arguments)
     plain = inspect.unwrap(kind.step)
     if plain is not kind.step and list(inspect.signature(plain).parameters) == ["self", "closure"]:
-        if isinstance(optimizer, torch.optim.Adam) and arguments.get("fused"):
-            optimizer.step = QuickAdam(plain, optimizer)  # type: ignore[assignment]
+        if isinstance(optimizer, torch.optim.Adam) and not arguments.get("foreach"):
+            optimizer.step = QuickAdam(plain, optimizer, fused=bool(arguments.get("fused")))  # type: ignore[assignment]
         else:
             optimizer.step = partial(_step, plain, optimizer)  # type: ignore[assignment]
     return optimizer

@@ -1,4 +1,4 @@
-"""Adam's fused update without what torch does around it in every step: 44 µs for six small tensors, of which the kernel
+"""Adam's update without what torch does around it in every step: 44 µs for six small tensors, of which its fused kernel
 takes 10. The calls that change numbers are torch's own, in its order, so the updates are the same bit for bit."""
 
 from typing import Any
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 class QuickAdam:
-    """The `step` of a fused Adam or AdamW on a CPU; `plain` is torch's, for the first step and all that is unusual."""
+    """The `step` of Adam or AdamW on a CPU, fused or sum by sum; `plain` is torch's, for unusual steps."""
 
-    def __init__(self, plain: Any, optimizer: torch.optim.Adam) -> None:
+    def __init__(self, plain: Any, optimizer: torch.optim.Adam, *, fused: bool) -> None:
         self._plain, self._optimizer = plain, optimizer
-        decoupled = isinstance(optimizer, torch.optim.AdamW)
-        self._kernel: Any = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self._decoupled = isinstance(optimizer, torch.optim.AdamW)
+        self._is_fused, self._change = fused, self._fused if fused else self._sum_by_sum
         self._known: list[list[dict[str, Any]]] = []  # each parameter's state, group by group, after a step of torch's
 
     def __call__(self) -> None:
@@ -21,11 +21,24 @@ class QuickAdam:
             gradients = [[parameter.grad for parameter in group["params"]] for group in self._groups]
             if not self._is_usual(gradients):
                 self._plain(self._optimizer)
-                state = self._optimizer.state
-                self._known = [[state.get(parameter, {}) for parameter in group["params"]] for group in self._groups]
+                self._look_at_state()
                 return
             for group, of_group, known in zip(self._groups, gradients, self._known, strict=True):
-                self._update(group, of_group, known)
+                steps = [state["step"] for state in known]
+                torch._foreach_add_(steps, 1)
+                self._change(
+                    group,
+                    of_group,
+                    [state["exp_avg"] for state in known],
+                    [state["exp_avg_sq"] for state in known],
+                    steps,
+                )
+
+    def _look_at_state(self) -> None:
+        state = self._optimizer.state
+        self._known = [[state.get(parameter, {}) for parameter in group["params"]] for group in self._groups]
+        if not self._is_fused and any(len({float(kept.get("step", 0)) for kept in known}) > 1 for known in self._known):
+            self._known = []  # sums over lists take one number of steps for all
 
     @property
     def _groups(self) -> list[dict[str, Any]]:
@@ -46,15 +59,14 @@ class QuickAdam:
                     return False
         return True
 
-    def _update(self, group: dict[str, Any], gradients: list[Tensor | None], known: list[dict[str, Any]]) -> None:
-        steps = [state["step"] for state in known]
-        torch._foreach_add_(steps, 1)
+    def _fused(self, group: dict[str, Any], gradients: Any, means: Any, squares: Any, steps: Any) -> None:
         first, second = group["betas"]
-        self._kernel(
+        kernel: Any = torch._fused_adamw_ if self._decoupled else torch._fused_adam_
+        kernel(
             group["params"],
             gradients,
-            [state["exp_avg"] for state in known],
-            [state["exp_avg_sq"] for state in known],
+            means,
+            squares,
             [],
             steps,
             amsgrad=False,
@@ -65,3 +77,20 @@ class QuickAdam:
             eps=group["eps"],
             maximize=False,
         )
+
+    def _sum_by_sum(self, group: dict[str, Any], gradients: Any, means: Any, squares: Any, steps: Any) -> None:
+        """Do what torch does without `fused`: on a CPU a sum over a list is that sum over each of its tensors."""
+        parameters, lr, decay = group["params"], group["lr"], group["weight_decay"]
+        first, second = group["betas"]
+        step = steps[0].item()
+        if decay and self._decoupled:
+            torch._foreach_mul_(parameters, 1 - lr * decay)
+        elif decay:
+            gradients = torch._foreach_add(gradients, parameters, alpha=decay)
+        torch._foreach_lerp_(means, gradients, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, (1 - second**step) ** 0.5)
+        torch._foreach_add_(roots, group["eps"])
+        torch._foreach_addcdiv_(parameters, means, roots, -(lr / (1 - first**step)))
