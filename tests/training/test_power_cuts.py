@@ -13,8 +13,10 @@ import torch
 from torch import nn
 
 from benchmarks.reliability import disk
-from netwright.files.atomic import write_atomic
+from netwright.config.recipe import Recipe
+from netwright.files.atomic import append_line, make_folders, write_atomic
 from netwright.runs.checkpoints import has_checkpoint
+from netwright.runs.folder import create_run
 from netwright.training import checkpoint
 from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from netwright.training.state import Progress, Sums, TrainingState
@@ -81,6 +83,32 @@ def test_a_power_cut_while_a_file_of_a_run_is_replaced(tmp_path: Path, monkeypat
     found = cut_everywhere(recorder, folder, tmp_path / "disk", lambda place: (place / "metrics.json").read_bytes())
     assert {content for _, content in found} == {b"old", b"new"}
     assert {content for happened, content in found if happened == len(recorder.events)} == {b"new"}
+
+
+@pytest.mark.parametrize("out", [None, Path("a/b/c")])
+def test_a_power_cut_as_a_run_begins(out: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has begun its recipe is on the disk, with every folder that it lies in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    with disk.recorded(home, monkeypatch) as recorder:
+        made = create_run(Recipe(), out, "digits").recipe
+    found = cut_everywhere(recorder, home, tmp_path / "disk", lambda place: (place / made).is_file())
+    assert {there for happened, there in found if happened == len(recorder.events)} == {True}
+
+
+def test_a_power_cut_after_the_first_line_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the test split that is in neither copy of the ledger would be forgotten."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with disk.recorded(home, monkeypatch) as recorder:
+        make_folders(home / "state" / "looks")
+        append_line(home / "state" / "looks" / "ledger.jsonl", "one")
+    path = Path("state/looks/ledger.jsonl")
+    found = cut_everywhere(
+        recorder, home, tmp_path / "disk", lambda place: (place / path).is_file() and (place / path).read_bytes()
+    )
+    assert {content for happened, content in found if happened == len(recorder.events)} == {b"one\n"}
 
 
 @pytest.mark.parametrize("forgotten", ["files", "folder"])

@@ -48,10 +48,21 @@ def write_json(path: Path, value: Any) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line and fsync it; a line torn by a kill is without its newline and is dropped by the reader."""
     with explained(path, len(line)), path.open("ab+") as file:
+        new = not file.seek(0, os.SEEK_END)
         torn = file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
         file.write(b"\n" * torn + line.encode("utf-8") + b"\n")
         file.flush()
         os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder, with those above it that are missing; each is durable in the one above."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from netwright.config.library import read_recipe_file
 from netwright.config.recipe import Recipe, build_recipe
 from netwright.errors import InputError, MachineError, RecipeError, did_you_mean
-from netwright.files.atomic import explained, sync_folder, write_atomic
+from netwright.files.atomic import explained, make_folders, sync_folder, write_atomic
 from netwright.files.sealed import ZEROS, broken_seal, read_sealed, sealed
 
 HOME = Path("runs")
@@ -151,7 +151,7 @@ def _make_given(out: Path) -> Path:
     if out.exists() and (not out.is_dir() or set(out.iterdir()) - set(torn)):
         raise InputError(f"{out} exists already; nothing was overwritten: choose another --out, or resume it")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folders(out)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{out} lies under a file, not a folder; choose another --out") from None
     for path in torn:
@@ -162,7 +162,7 @@ def _make_given(out: Path) -> Path:
 def _make_next(name: str) -> Path:
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
     try:
-        HOME.mkdir(exist_ok=True)
+        make_folders(HOME)
     except FileExistsError:
         raise MachineError(
             f"{HOME.resolve()} is a file, and runs are kept in a folder of that name; use --out"

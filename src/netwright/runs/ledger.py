@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from netwright.errors import listed
-from netwright.files.atomic import append_line, explained
+from netwright.files.atomic import append_line, explained, make_folders
 from netwright.files.folders import state_folder
 from netwright.files.sealed import read_line, sealed_line
 
@@ -50,7 +50,7 @@ def record_look(
     look |= {"test": fingerprint} | ({"series": series} if series else {})
     of_user, of_run = _copies(run, fingerprint)
     with explained(of_user, 500):
-        of_user.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(of_user.parent)
         with FileLock(of_user.with_suffix(".lock")):
             read = [_read(path, fingerprint) for path in (of_user, of_run)]
             copies = [found for found, _ in read]
