@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_does(tmp_path: Path, m
     assert caught.value.exit_code == 4
     fits = int(str(caught.value).split("--batch-size ")[1].split()[0])
     assert train(tmp_path / "fits", batch_size=fits).history
-    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2_000_000)
     with pytest.raises(MachineError, match="take smaller images"):
         train(tmp_path / "never")
 
@@ -63,6 +63,27 @@ def test_the_word_auto_is_understood_everywhere(tmp_path: Path) -> None:
             "digits", out=tmp_path / f"run{len(str(settings))}", model="linear", epochs=1, quiet=True, **settings
         )
         assert run.recipe.training.batch_size == nw.load(run.path).recipe.training.batch_size > 2
+
+
+def test_a_network_that_does_not_fit_is_refused_before_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers that fit one by one, and not together, would end in the system's killing the process, without a word."""
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10**9)
+    model = {"name": "mlp", "hidden_sizes": [1_000_000] * 2}  # no system gives the second layer if asked
+    weights = 4 * (64 * 10**6 + 10**12 + 10 * 10**6 + 2 * 10**6 + 10)
+    with pytest.raises(MachineError, match=f"the network's weights alone take {size(weights)}, and 1.0 GB are free"):
+        nw.train("digits", out=tmp_path / "run", model=model, runtime=RUNTIME, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model", [BIG | {"dropout": 0.1}, "linear", "cnn", "alexnet"])
+def test_weighing_a_network_changes_no_weight(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size_of = {"image_size": 64} if model == "alexnet" else {}
+    run = nw.train("digits", out=tmp_path / "weighed", model=model, epochs=1, runtime=RUNTIME, quiet=True, **size_of)
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)  # nothing is weighed
+    same = nw.train("digits", out=tmp_path / "not", model=model, epochs=1, runtime=RUNTIME, quiet=True, **size_of)
+    assert same.folder.weights.read_bytes() == run.folder.weights.read_bytes()
 
 
 LIMITED = """

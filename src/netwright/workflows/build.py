@@ -177,18 +177,23 @@ def eval_batches(prepared: PreparedData, split: str, recipe: Recipe, machine: Ma
     return Batches(prepared, split, batch_size=size, device=machine.device)
 
 
+def sizes_for(prepared: PreparedData, task: Task) -> Sizes:
+    """Return what a network is built for."""
+    return {
+        "in_channels": prepared.input_shape[0],
+        "image_size": prepared.input_shape[1:],
+        "num_outputs": task.num_outputs,
+        "output": task.output,
+    }
+
+
 def build_network(
     recipe: Recipe, prepared: PreparedData, task: Task, machine: Machine, pretrained: Pretrained | None
 ) -> tuple[nn.Module, Fit | None]:
     """Build the recipe's network with its first weights, a pure function of the seed and of what they begin with."""
     if isinstance(recipe.model, CustomModel):
         raise RecipeError(f"the network was your own {recipe.model.type}; give it again, model=…, in Python")
-    size: Sizes = {
-        "in_channels": prepared.input_shape[0],
-        "image_size": prepared.input_shape[1:],
-        "num_outputs": task.num_outputs,
-        "output": task.output,
-    }
+    size = sizes_for(prepared, task)
     if prepared.transform.kind == "rows":
         check_takes_rows(recipe.model)
     categories = categories_of(prepared.transform)

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 import msgspec
 import torch
 
+from netwright.config.models import CustomModel, TorchvisionModel
 from netwright.config.recipe import Recipe
 from netwright.data.prepare import PreparedData
+from netwright.data.transform import categories_of
 from netwright.errors import MachineError
+from netwright.models import build_model
 from netwright.runs.checkpoints import NAMES
 from netwright.runs.folder import RunFolder
 from netwright.runtime.machine import Machine
@@ -18,7 +21,7 @@ from netwright.tasks.task import Task
 from netwright.training.memory import StepMemory, estimate_memory, optimizer_share
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
-from netwright.workflows.build import build_state
+from netwright.workflows.build import build_state, sizes_for
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 
@@ -51,6 +54,30 @@ def in_batches_that_fit(
             f"{training.batch_size}"
         )
     return recipe.replace(training=chosen)
+
+
+def check_network(recipe: Recipe, prepared: PreparedData, task: Task) -> None:
+    """Raise MachineError when the weights alone of a network of ours take more memory than there is.
+
+    It is put together without memory for its weights (torch's meta device), before it is built: layers that fit one by
+    one are given by the system, which ends the process as they are filled. Networks of other libraries have sizes of
+    their own and are not looked at."""
+    free = available_bytes()
+    if free is None or isinstance(recipe.model, (CustomModel, TorchvisionModel)):
+        return
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            network = build_model(
+                recipe.model, **sizes_for(prepared, task), categories=categories_of(prepared.transform)
+            )
+        except (RuntimeError, NotImplementedError):  # weights that are worked out from others
+            return
+    needed = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    if needed > free:
+        raise MachineError(
+            f"the network's weights alone take {size(needed)}, and {size(free)} are free; take a smaller network, or "
+            "smaller images (--image-size)"
+        )
 
 
 def check_memory(state: TrainingState, plan: Plan) -> None:

@@ -35,7 +35,7 @@ from netwright.workflows.checks import check_monitor, check_own, check_resolutio
 from netwright.workflows.console import Console
 from netwright.workflows.features import OnFeatures, asked_beside, on_features, with_cached_features
 from netwright.workflows.interrupt import StopSwitch, stop_switch
-from netwright.workflows.memory import check_disk, check_memory, in_batches_that_fit, memory_explained
+from netwright.workflows.memory import check_disk, check_memory, check_network, in_batches_that_fit, memory_explained
 from netwright.workflows.own import Own
 from netwright.workflows.pretrained import open_pretrained, with_pretrained
 from netwright.workflows.results import write_results
@@ -63,6 +63,8 @@ def sit(folder: RunFolder, recipe: Recipe, console: Console, own: Own, *, plots:
         recipe = with_cached_features(resolve(recipe, prepared, machine), prepared, own)
         task = build_task(recipe, prepared)
         keep_data(folder, recipe, prepared)
+        if own.model is None and pretrained is None:
+            check_network(recipe, prepared, task)
         recipe = in_batches_that_fit(recipe, prepared, task, machine, own, console)
         plan = build_plan(folder, recipe, prepared, task, machine, own)
         state = build_state(recipe, prepared, task, machine, own, pretrained)
