@@ -110,7 +110,7 @@ def build_batch_loss(
         if isinstance(criterion, BceWithLogits):
             binary = functional.binary_cross_entropy_with_logits
         # in fp32: a probability rounded to bf16 can be exactly 0 or 1
-        return lambda outputs, targets: (binary(outputs[:, 0].float(), targets.float()), len(targets))
+        return lambda outputs, targets: (binary(outputs.squeeze(1).float(), targets.float()), len(targets))
     if not isinstance(criterion, (CrossEntropy, Nll)):
         raise RecipeError(
             "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=…), "

@@ -79,7 +79,7 @@ def build_number_loss(
     mean, std = train.mean, train.std
 
     def batch_loss(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
-        return measure(outputs[:, 0].float(), (targets - mean) / std), len(targets)
+        return measure(outputs.squeeze(1).float(), (targets - mean) / std), len(targets)
 
     return batch_loss
 
