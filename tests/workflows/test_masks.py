@@ -175,7 +175,6 @@ def test_the_report_shows_the_worst_images_first(run: Any) -> None:
 def test_what_is_not_there_for_masks_says_so(run: Any, data: Path, tmp_path: Path, cli: Shell) -> None:
     image = next((data / "images").iterdir())
     for arguments in (
-        ("eject", run.path, "--out", tmp_path / "x.py"),
         ("predict", run.path, image, "--plot", tmp_path / "x.png"),
         ("predict", run.path, image, "--engine", "onnx"),
     ):

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from netwright.config.sections import Runtime
+from netwright.deployment.eject.mask_script import write_mask_script
 from netwright.deployment.eject.script import MOST_LINES, write_script
 from netwright.deployment.predictor import load_predictor
 from netwright.errors import InputError
 from netwright.files.atomic import write_atomic
 from netwright.runs.folder import find_run, read_json
 from netwright.runtime.machine import choose_machine
+
+WRITERS = {"classification": write_script, "segmentation": write_mask_script}  # by task
 
 
 def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
@@ -24,10 +27,13 @@ def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
         raise InputError(f"{path} exists already; nothing was overwritten: choose another --out")
     bundle_path = folder.finished_bundle()
     predictor = load_predictor(bundle_path, choose_machine(Runtime(device="cpu", precision="fp32")))
-    if predictor.bundle.task.name != "classification" or predictor.transform.kind == "rows":
-        raise InputError("the script is written for image classifiers, and this network is none; keep the bundle")
+    write = WRITERS.get(predictor.bundle.task.name)
+    if write is None or predictor.transform.kind == "rows":
+        raise InputError(
+            "scripts are written for image classifiers and U-Nets, and this network is neither; keep the bundle"
+        )
     counts = {split: list(each.values()) for split, each in read_json(folder.data)["counts"].items()}
-    made = write_script(
+    made = write(
         folder.read_recipe(),
         predictor.bundle,
         predictor.network,
@@ -35,7 +41,7 @@ def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
         bundle_path=bundle_path.resolve(),
         file=path.name,
     )
-    lines = made.text.count("\n")
+    lines = sum(1 for line in made.text.splitlines() if line.strip())  # blank ones don't count
     if lines >= MOST_LINES:
         raise InputError(f"the script would have {lines} lines, and a readable one has {MOST_LINES}: too many layers")
     write_atomic(path, made.text.encode())

@@ -41,11 +41,14 @@ class LearningCode:
     functions: list[str] = field(default_factory=list)
 
 
-def learning_code(recipe: Recipe, class_counts: list[int], *, all_trainable: bool) -> LearningCode:
-    """Write them. Raises InputError for the user's own criterion or optimizer."""
+def learning_code(
+    recipe: Recipe, class_counts: list[int], *, all_trainable: bool, criterion: list[str] | None = None
+) -> LearningCode:
+    """Write them; `criterion` are its lines where they are not those of classes. Raises InputError for the user's own
+    criterion or optimizer."""
     if isinstance(recipe.criterion, CustomCriterion) or isinstance(recipe.optimizer, CustomOptimizer):
         raise InputError("the criterion or the optimizer is your own, any code, which eject can't write")
-    made = LearningCode(_criterion(recipe.criterion, class_counts))
+    made = LearningCode(_criterion(recipe.criterion, class_counts) if criterion is None else criterion)
     lr, lines = _optimizer(recipe.optimizer, made, all_trainable)
     made.build += lines
     made.build += _schedule(recipe.lr_scheduler, lr, made)

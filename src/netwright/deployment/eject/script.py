@@ -1,12 +1,9 @@
 """The whole script: what is written where, from a run's recipe, bundle and counts."""
 
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from torch import nn
 
 from netwright.config.recipe import Recipe
@@ -16,19 +13,12 @@ from netwright.deployment.eject.code import WIDTH, Call, text
 from netwright.deployment.eject.images import DataCode, data_code, transform_code
 from netwright.deployment.eject.learning import learning_code
 from netwright.deployment.eject.network import network_code
+from netwright.deployment.eject.template import Ejected, rendered
 from netwright.deployment.eject.torchvision_network import place
 from netwright.errors import InputError
 from netwright.models.backbone import find_head
 
 MOST_LINES = 200
-
-
-@dataclass(frozen=True)
-class Ejected:
-    """A script and what it leaves out of the run."""
-
-    text: str
-    left_out: tuple[str, ...]
 
 
 def write_script(
@@ -78,20 +68,13 @@ def write_script(
     }
     imports = [*made_network.imports, *made_data.imports, *_always(sizes, made_data)]
     values["standard_imports"], values["imports"] = _sorted_imports(imports)
-    return Ejected(_tidy(_template().render(values)), tuple(left_out))
+    return Ejected(rendered("script.py.jinja", values), tuple(left_out))
 
 
 def _prefixes(head: tuple[str, ...]) -> str:
     """Return what the names of the head's parameters start with, as source."""
     names = tuple(text(f"{path}.") for path in head)
     return names[0] if len(names) == 1 else Call("", names).line()
-
-
-def _template() -> Any:
-    found = files("netwright.deployment.eject").joinpath("script.py.jinja").read_text(encoding="utf-8")
-    # Python's source, not HTML
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    return environment.from_string(found)
 
 
 def _always(sizes: dict[str, int], data: DataCode) -> list[str]:
@@ -223,15 +206,3 @@ def _views(transform: EvalTransform) -> list[str]:
         "        means = [(model(each) + model(each.flip(-1))) / 2 for each in moved]",
         "        return means[0] / 2 + means[1] / 4 + means[2] / 4",
     ]
-
-
-def _tidy(script: str) -> str:
-    """Put two empty lines before every function and class of the module, at most one elsewhere."""
-    made: list[str] = []
-    for line in script.split("\n"):
-        if not line.strip() and made and not made[-1]:
-            continue
-        if line.startswith(("def ", "class ", "if __name__")) and made and not made[-1]:
-            made.append("")
-        made.append(line.rstrip())
-    return "\n".join(made).rstrip() + "\n"
