@@ -1,5 +1,6 @@
 """`netwright serve` as a process: SIGTERM, several workers, what it says."""
 
+import io
 import json
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from netwright.cli.main import run
 from tests.web.conftest import until
@@ -48,6 +50,22 @@ def test_sigterm_answers_what_has_come_and_ends_with_0(bundle: Path, pictures: l
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def test_larger_images_than_allowed_are_refused_by_their_header(bundle: Path) -> None:
+    with command(bundle, "--max-megapixels", "1") as (_, client):
+        fits, too_large = (
+            client.post("/predict", content=png(width, 1_000), headers=BYTES).json()["predictions"][0]
+            for width in (1_000, 1_001)
+        )
+    assert "label" in fits
+    assert "1001 × 1000 pixels, more than 1 million" in too_large["error"]["message"]
+
+
+def png(width: int, height: int) -> bytes:
+    made = io.BytesIO()
+    Image.new("L", (width, height)).save(made, "PNG")
+    return made.getvalue()
 
 
 @pytest.mark.slow

@@ -26,6 +26,9 @@ DEFAULTS = Serving()
 @click.option("--most-batch", type=click.IntRange(min=1), default=DEFAULTS.most_batch, help="Images at once. [32]")
 @click.option("--deadline", type=click.FloatRange(min=0.01), default=DEFAULTS.deadline_seconds, help="Seconds. [10]")
 @click.option("--max-body-mib", type=click.FloatRange(min=0.01), default=20.0, help="Of one request. [20]")
+@click.option(
+    "--max-megapixels", type=click.IntRange(1, 50), default=DEFAULTS.most_pixels // 10**6, help="Of an image. [25]"
+)
 @click.option("--engine", type=click.Choice(ENGINES), default="torch", help="What computes; auto tries all. [torch]")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Answer under this name too. Repeatable.")
 @click.option("--token-file", type=click.Path(path_type=Path, dir_okay=False), help="Ask for the token in this file.")
@@ -40,6 +43,7 @@ def command(
     most_batch: int,
     deadline: float,
     max_body_mib: float,
+    max_megapixels: int,
     engine: EngineName,
     allow_host: tuple[str, ...],
     token_file: Path | None,
@@ -64,6 +68,7 @@ def command(
         most_batch=most_batch,
         deadline_seconds=deadline,
         most_body_bytes=int(max_body_mib * 2**20),
+        most_pixels=max_megapixels * 10**6,
         decoders=decoders,
         engine=engine,
     )
