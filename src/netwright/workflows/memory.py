@@ -22,6 +22,7 @@ from netwright.training.memory import StepMemory, estimate_memory, optimizer_sha
 from netwright.training.plan import Plan
 from netwright.training.state import TrainingState
 from netwright.workflows.build import build_state, sizes_for
+from netwright.workflows.checks import check_takes_rows
 from netwright.workflows.console import Console
 from netwright.workflows.own import Own
 
@@ -65,6 +66,8 @@ def check_network(recipe: Recipe, prepared: PreparedData, task: Task) -> None:
     free = available_bytes()
     if free is None or isinstance(recipe.model, (CustomModel, TorchvisionModel)):
         return
+    if prepared.transform.kind == "rows":
+        check_takes_rows(recipe.model)  # else a network for images complains of their size first
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
             network = build_model(
