@@ -4,7 +4,8 @@
 
 First `--places` clients, as many as may wait, show what the server can do; then ten times as many ask for `--seconds`,
 each anew as soon as it is answered or refused. Memory is what the server and its decoders have of their own (RssAnon),
-each second from the tenth on. Recovery is the time from the last answer of the flood to the first 200 afterwards.
+each second from the tenth on. Meanwhile one more client asks for /healthz and /metrics in turn, ten times a second,
+each on a connection of its own. Recovery is the time from the last answer of the flood to the first 200 afterwards.
 Ends with 1 when an answer was neither 200 nor 503, memory moved by 5 %, or recovery took a second. Linux.
 """
 
@@ -13,6 +14,7 @@ import json
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 from benchmarks.serving.clients import Load, send_load
@@ -33,16 +35,17 @@ def main() -> int:
     with our_server(options.bundle, options.image.read_bytes(), ["--most-waiting", str(options.places)]) as server:
         send_load(server.address, server.body, options.places, 1)
         before = send_load(server.address, server.body, options.places, 3)
-        memory = Memory(server, settle)
+        memory, health = Memory(server, settle), Health(server)
         flood = send_load(server.address, server.body, 10 * options.places, options.seconds)
         start = time.perf_counter()
         while not send_load(server.address, server.body, 1, 1, 1).statuses[200]:
             pass
         recovery = time.perf_counter() - start
-        rows = memory.end()
+        rows, health_seconds = memory.end(), sorted(health.end())
         after = send_load(server.address, server.body, options.places, 3)
     found = summary(before, flood, after, rows, recovery)
-    print(json.dumps(found))
+    middle, slowest = (round(1000 * health_seconds[place], 1) for place in (len(health_seconds) // 2, -1))
+    print(json.dumps(found | {"health_asked": len(health_seconds), "health_p50_ms": middle, "health_max_ms": slowest}))
     strange = set(flood.statuses) - {200, 503}
     return int(bool(strange) or found["memory_moved"] >= MOST_MOVED or recovery >= MOST_RECOVERY_SECONDS)
 
@@ -84,6 +87,36 @@ class Memory:
             self._rows.append(sum(map(anonymous_bytes, self._server.members())))
             if self._stop.wait(1.0):
                 return
+
+
+class Health:
+    """Asks a server how it is, in a thread; `end` gives the seconds of every answer, which is 200 or raises."""
+
+    def __init__(self, server: Server) -> None:
+        self._address, self._seconds = server.address, list[float]()
+        self._failed: OSError | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def end(self) -> list[float]:
+        self._stop.set()
+        self._thread.join()
+        if self._failed is not None:
+            raise self._failed
+        return self._seconds
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            start = time.perf_counter()
+            path = "metrics" if len(self._seconds) % 2 else "healthz"
+            try:
+                with urllib.request.urlopen(f"{self._address.rstrip('/')}/{path}", timeout=30) as answer:
+                    answer.read()
+            except OSError as error:
+                self._failed = error
+                return
+            self._seconds.append(time.perf_counter() - start)
 
 
 def anonymous_bytes(process: int) -> int:

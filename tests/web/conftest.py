@@ -133,10 +133,10 @@ def serving(
 ) -> Iterator[tuple[httpx.Client, Service]]:
     """Serve a bundle in a thread; give a client and the service, and stop both at the end."""
     limits = limits or Serving(decoders=1)
-    metrics = Metrics()
+    metrics, access = Metrics(), access or Access(HOSTS)
     with open_service(str(bundle), limits, metrics.batches.observe) as service:
-        app = build_app(service, access or Access(HOSTS), limits, metrics)
-        http = protocol_for(service, metrics)
+        app = build_app(service, access, limits, metrics)
+        http = protocol_for(service, metrics, access)
         server = uvicorn.Server(uvicorn.Config(app, http=http, log_level="error", lifespan="off"))
         listening = listen("127.0.0.1", 0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

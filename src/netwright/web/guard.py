@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", *PATHS))  # say nothing of the model: no token for them
+NO_TOKEN = ("token_needed", "send the header Authorization: Bearer with the server's token")  # code, message
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -37,6 +38,14 @@ class Access:
 
     hosts: frozenset[str] = field(default_factory=frozenset)
     token: str | None = None
+
+    def knows(self, authorization: str) -> bool:
+        """Say whether an Authorization header has the token, or none is asked for."""
+        kind, _, given = authorization.partition(" ")
+        token = self.token
+        return token is None or (
+            kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+        )
 
 
 class Guard:
@@ -63,8 +72,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and _host_of(origin) != host:
             return 403, "foreign_origin", "pages of other sites may not ask this server"
-        if self.access.token is not None and path not in OPEN_PATHS and not _knows(self.access.token, headers):
-            return 401, "token_needed", "send the header Authorization: Bearer with the server's token"
+        if path not in OPEN_PATHS and not self.access.knows(headers.get("authorization", "")):
+            return 401, *NO_TOKEN
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.limits.most_body_bytes:
             return 413, "too_large", _too_large(self.limits)
@@ -113,11 +122,6 @@ def _host_of(origin: str) -> str:
         return urlsplit(origin).netloc
     except ValueError:
         return ""
-
-
-def _knows(token: str, headers: dict[str, str]) -> bool:
-    kind, _, given = headers.get("authorization", "").partition(" ")
-    return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 def _with_headers(send: Send) -> Send:

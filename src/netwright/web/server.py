@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from netwright.config.serving import Serving
 from netwright.errors import InputError, MachineError
 from netwright.web.app import build_app
-from netwright.web.doorkeeper import doorkeeper, refusal
+from netwright.web.doorkeeper import Rules, doorkeeper, overloaded
 from netwright.web.guard import Access
 from netwright.web.metrics import Metrics
 from netwright.workflows.serve import Overloaded, Service, open_service
@@ -86,7 +86,7 @@ def serve_here(served: Served, listening: socket.socket, ready: Any = None) -> N
     with open_service(served.run, served.limits, metrics.batches.observe) as service:
         config = uvicorn.Config(
             build_app(service, served.access, served.limits, metrics),
-            http=protocol_for(service, metrics),
+            http=protocol_for(service, metrics, served.access),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -100,17 +100,17 @@ def serve_here(served: Served, listening: socket.socket, ready: Any = None) -> N
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def protocol_for(service: Service, metrics: Metrics) -> type[H11Protocol]:
+def protocol_for(service: Service, metrics: Metrics, access: Access) -> type[H11Protocol]:
     """Return uvicorn's protocol, with a doorkeeper who turns down who comes while the service is full."""
 
     most = service.limits.most_waiting + _MOST_OTHERS
 
     def refused(running: int) -> bytes | None:
         # all that are read in one turn of the event loop come before the first of them has its place
-        overload = service.overload() or (Overloaded(running, 1) if running >= most else None)
-        return None if overload is None else refusal(str(overload), overload.retry_seconds)
+        full = service.overload() or (Overloaded(running, 1) if running >= most else None)
+        return None if full is None else overloaded(str(full), full.retry_seconds)
 
-    return doorkeeper(refused, lambda path: metrics.requests.labels(path, 503).inc())
+    return doorkeeper(Rules(refused, access.knows, lambda path: metrics.requests.labels(path, 503).inc()))
 
 
 def _end_quietly() -> None:
