@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from netwright.deployment import batcher as batcher_module
 from netwright.deployment.batcher import Batcher, TooLate
@@ -127,4 +128,18 @@ def test_a_lone_image_of_a_quick_network_is_computed_here(monkeypatch: pytest.Mo
     assert int(waiting.result(20)[0][0]) == 6
     monkeypatch.setattr(batcher_module, "QUICK_SECONDS", 0.0)
     assert batcher.at_once([image(1)]) is None
+    batcher.close()
+
+
+def test_a_lone_image_takes_one_thread_and_batches_as_many_as_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    batcher = Batcher(lambda images: [taken.append(torch.get_num_threads()) for _ in images], most_batch=4, threads=2)
+    monkeypatch.setattr(batcher_module, "QUICK_SECONDS", 10.0)
+    deadline = time.monotonic() + LATER
+    batcher.submit([image(1)], deadline).result(20)
+    alone = threading.Thread(target=lambda: [batcher.at_once([image(1)]) for _ in range(2)])
+    alone.start()
+    alone.join()
+    batcher.submit([image(1)], deadline).result(20)
+    assert taken == [2, 1, 1, 2]
     batcher.close()

@@ -33,8 +33,8 @@ class InTurn:
     def __init__(self, decoders: Decoders, runner: asyncio.Runner) -> None:
         self.every, self._runner = decoders, runner
 
-    def decode(self, content: bytes) -> np.ndarray:
-        return self._runner.run(self.every.decode(content))
+    def decode(self, content: bytes, alone: bool = False) -> np.ndarray:
+        return self._runner.run(self.every.decode(content, alone=alone))
 
     def decode_all(self, contents: Sequence[bytes]) -> list[Any]:
         async def every() -> list[Any]:
@@ -67,6 +67,43 @@ def test_a_reason_comes_back_and_the_process_stays(decoders: InTurn, picture: by
         decoders.decode(_large())
     assert decoders.decode(picture).shape == (8, 8, 3)
     assert process_of(decoders) == before
+
+
+def test_who_is_alone_is_answered_without_the_event_loop(
+    decoders: InTurn, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.deployment.decoders._QUICK_SECONDS", 20.0)
+    expected = TRANSFORM.view(TRANSFORM.decode(picture))
+
+    async def turns() -> tuple[np.ndarray, int]:
+        await decoders.every.decode(picture)  # it is known now how long one takes
+        taken: list[int] = []
+        asyncio.get_running_loop().call_soon(taken.append, 1)
+        return await decoders.every.decode(picture, alone=True), len(taken)
+
+    pixels, others = decoders._runner.run(turns())
+    np.testing.assert_array_equal(pixels, expected)
+    assert others == 0, "it went to sleep in between"
+    with pytest.raises(DataError, match="not an image"):
+        decoders.decode(b"nothing", alone=True)
+    os.kill(process_of(decoders), signal.SIGKILL)
+    np.testing.assert_array_equal(decoders.decode(picture, alone=True), expected)
+    noise = io.BytesIO()
+    Image.effect_noise((700, 700), 80).save(noise, "BMP")  # more than a socket holds, and than is allowed
+    with pytest.raises(DataError, match="more than"):
+        decoders.decode(noise.getvalue(), alone=True)
+    np.testing.assert_array_equal(decoders.decode(picture, alone=True), expected)
+
+
+def test_who_is_alone_and_takes_long_is_waited_for(
+    decoders: InTurn, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.deployment.decoders._QUICK_SECONDS", 0.05)
+    decoders.decode(picture)
+    os.kill(process_of(decoders), signal.SIGSTOP)
+    with pytest.raises(DataError, match=r"more than 0.5 s"):
+        decoders.decode(picture, alone=True)
+    assert decoders.decode(picture, alone=True).shape == (8, 8, 3)
 
 
 def _large() -> bytes:

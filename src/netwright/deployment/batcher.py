@@ -53,6 +53,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._closed = False
         self._computing = threading.Lock()
+        self._said = threading.local()
         self._seconds_alone = float("inf")  # what the last pass over a lone image took
         self._thread = threading.Thread(target=self._work, args=(threads,), name="network", daemon=True)
         self._thread.start()
@@ -65,9 +66,17 @@ class Batcher:
         if not quick or not self._computing.acquire(blocking=False):
             return None
         try:
+            self._with_one_thread()
             return self._timed(images)
         finally:
             self._computing.release()
+
+    def _with_one_thread(self) -> None:
+        """Have torch compute by one thread in who calls, for good: a second one turns in wait of more for a millisecond
+        after each pass, on the core that decodes or sends the next image. Said once, for it empties oneDNN's caches."""
+        if not getattr(self._said, "one", False):
+            torch.set_num_threads(1)
+            self._said.one = True
 
     def submit(self, images: Sequence[Array], deadline: float) -> "Future[list[Any]]":
         """Return the answers to come, one an image. `deadline` is by time.monotonic(); past it TooLate is raised."""

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,15 +27,17 @@ from netwright.errors import DataError
 
 _START_SECONDS = 60.0
 _MOST_READ = 2**18  # bytes at once; an image of 224 × 224 is 0.15 million
+_QUICK_SECONDS = 0.001  # as long the event loop may stand still for a picture that comes alone
 _MOST_AHEAD = 4  # pictures that a process is given; one that hangs holds up the others as long
 
 
 @dataclass(eq=False)
 class _Asked:
-    """A picture, who waits for its pixels, whether a process is at it, and how many ended while they were."""
+    """A picture, who waits for its pixels, which process has it and is at it, and how many ended while they were."""
 
     content: bytes
     answer: "asyncio.Future[Array]"
+    by: "_Decoder | None" = None
     begun: bool = False
     ended: int = 0
 
@@ -64,8 +67,9 @@ class Decoders:
         for decoder in self.every:
             decoder.wait_until_ready()
 
-    async def decode(self, content: bytes, deadline: float | None = None) -> Array:
-        """Return what `read` makes of one picture, three axes uint8: its pixels (H, W, C).
+    async def decode(self, content: bytes, deadline: float | None = None, *, alone: bool = False) -> Array:
+        """Return what `read` makes of one picture, three axes uint8: its pixels (H, W, C). `alone`: the event loop has
+        nothing else to do, and may stand still for a moment.
 
         Raises DataError for what is no picture, is too large, ends the decoder or takes too long; TimeoutError when no
         process begins with it before the `deadline`, by time.monotonic(), which is asyncio's clock."""
@@ -73,6 +77,8 @@ class Decoders:
         asked = _Asked(content, loop.create_future())
         self._queue.append(asked)
         self._hand_out()
+        if alone and asked.by is not None and asked.by.num_asked == 1:
+            asked.by.look()
         if asked.begun or deadline is None:
             return await asked.answer
         too_late = loop.call_at(deadline, _give_up, asked)
@@ -129,7 +135,8 @@ class _Decoder:
         self._free, self._lost = free, lost
         self._asked: deque[_Asked] = deque()
         self._unsent, self._got = bytearray(), bytearray()
-        self._ready = self._watched = False
+        self._ready = self._watched = self._is_quick = False
+        self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -150,10 +157,25 @@ class _Decoder:
             asyncio.get_running_loop().add_reader(self._socket, self._read)
             self._watched = True
         self._asked.append(asked)
+        asked.by = self
         self._unsent += LENGTH.pack(len(asked.content)) + asked.content
         if len(self._asked) == 1:
             self._begin_turn()
         self._write()
+
+    def look(self) -> None:
+        """Read the answer if it comes in a moment, as the last one did.
+
+        For who is alone the way through the event loop, which sleeps and is woken, takes as long as a small picture's
+        decoding."""
+        if not self._is_quick or self._unsent:
+            return
+        self._socket.settimeout(_QUICK_SECONDS)
+        try:
+            self._read()
+        finally:
+            if self._socket.fileno() >= 0:  # it has not ended
+                self._socket.setblocking(False)
 
     def end(self) -> None:
         """Kill the process, whatever it does."""
@@ -168,7 +190,7 @@ class _Decoder:
             self._timer.cancel()
             self._timer = None
         if self._asked:
-            self._asked[0].begun = True
+            self._asked[0].begun, self._began = True, time.monotonic()
             seconds = self._seconds if self._ready else _START_SECONDS
             self._timer = asyncio.get_running_loop().call_later(seconds, self._too_slow)
 
@@ -188,7 +210,7 @@ class _Decoder:
     def _read(self) -> None:
         try:
             part = self._socket.recv(_MOST_READ)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             return
         except OSError:
             part = b""
@@ -208,6 +230,7 @@ class _Decoder:
         if not self._ready:
             self._ready = True
         else:
+            self._is_quick = time.monotonic() - self._began < _QUICK_SECONDS
             answer = self._asked.popleft().answer
             if answer.done():  # nobody waits for it any more
                 pass

@@ -119,7 +119,7 @@ class Service(ABC):
 
     async def _decode(self, content: bytes, deadline: float) -> Array | str:
         try:
-            return await self._decoders.decode(content, deadline)
+            return await self._decoders.decode(content, deadline, alone=self.waiting == 1)
         except TimeoutError:
             raise TooLate from None
         except DataError as error:

@@ -1,17 +1,20 @@
 """The routes: predict, explain, model, health, metrics, and the page."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import PlainTextResponse
 
 from netwright.config.serving import Serving
 from netwright.errors import InputError, NetwrightError
 from netwright.web.answers import ANSWERS, as_json, png_url
-from netwright.web.guard import Access, Guard, error_json
+from netwright.web.guard import Access, App, Guard, Receive, Send, error_json
 from netwright.web.metrics import CONTENT_TYPE, Metrics
 from netwright.web.page import PATHS, page_file
 from netwright.web.requests import BINARY, TAKES, read_images, while_there
@@ -48,18 +51,44 @@ class _Plain(APIRoute):
     """A route whose endpoint takes the request and gives the answer itself: FastAPI's way to dependencies and answers
     that it makes itself costs a fifth of a small image's time. The OpenAPI document has it as any other."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return endpoint
+
+        async def answer(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = answer
+
+
+class _App(FastAPI):
+    """FastAPI for routes that need no more of it than the OpenAPI document: a POST finds its own by its path."""
+
+    def build_middleware_stack(self) -> App:
+        handlers = {kind: handler for kind, handler in self.exception_handlers.items() if kind is not Exception}
+        inner = ExceptionMiddleware(self._to_route, handlers=handlers)
+        return ServerErrorMiddleware(inner, handler=self.exception_handlers[Exception])
+
+    async def _to_route(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        route = self._posts.get(scope["path"]) if scope.get("method") == "POST" else None
+        if route is None:
+            await self.router(scope, receive, send)
+        else:
+            scope["route"] = route
+            await route.app(scope, receive, send)
+
+    @cached_property
+    def _posts(self) -> dict[str, _Plain]:
+        return {each.path: each for each in self.routes if isinstance(each, _Plain) and each.methods == {"POST"}}
 
 
 def build_app(service: Service, access: Access, limits: Serving, metrics: Metrics) -> Any:
     """Return the ASGI application for a service that is loaded."""
     # no /docs: its page loads scripts from elsewhere
-    app = FastAPI(
-        title="netwright", docs_url=None, redoc_url=None, responses=_refusals(401, 403, 413, 421), version="1"
-    )
+    app = _App(title="netwright", docs_url=None, redoc_url=None, responses=_refusals(401, 403, 413, 421), version="1")
     app.router.route_class = _Plain
+    metrics.waiting.set_function(lambda: service.waiting)
     _add_errors(app)
     _add_predictions(app, service, limits, metrics)
     _add_about(app, service, metrics)
@@ -87,13 +116,10 @@ def _add_predictions(app: FastAPI, service: Service, limits: Serving, metrics: M
             given = await takes.read(request, limits)
             wish = answers.wish(request, len(given))
             with service.admitted(len(given) - 1):
-                metrics.waiting.set(service.waiting)
                 work = service.predict(given, wish.draw)
                 answer = await (while_there(request, work) if answers.is_long else work)
-        metrics.waiting.set(service.waiting)
         failed = ["error" in each for each in answer["predictions"]]
-        metrics.images.labels("unreadable").inc(sum(failed))
-        metrics.images.labels("labelled").inc(len(failed) - sum(failed))
+        metrics.count_images(len(failed), sum(failed))
         return wish.respond(answer, 422 if all(failed) else 200)
 
     if answers.explained and service.takes == "images":

@@ -9,11 +9,12 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from netwright.web.corked import Corked
 from netwright.web.guard import HEADERS, NO_TOKEN, error_json
 
 _DEAF_SECONDS = 0.5
@@ -83,6 +84,14 @@ class Doorkeeper(H11Protocol):
     _deaf: asyncio.TimerHandle | None = None  # ends the half second
     _held = b""  # what came in it
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._corked = Corked(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._corked))
+
+    def on_response_complete(self) -> None:
+        self._corked.flush()
+        super().on_response_complete()
+
     def data_received(self, data: bytes) -> None:
         if self._unwanted:
             dropped = min(self._unwanted, len(data))
@@ -119,6 +128,7 @@ class Doorkeeper(H11Protocol):
             self.transport.write(answer)
         else:
             self.transport.write(_NO_TOKEN)
+        self._corked.flush()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _hear(self) -> None:

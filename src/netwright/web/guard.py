@@ -27,6 +27,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+_ENCODED = tuple((name.encode(), value.encode()) for name, value in HEADERS.items())
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,7 @@ def _host_of(origin: str) -> str:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            message["headers"] = [*message.get("headers", []), *more]
+            message["headers"] = [*message.get("headers", []), *_ENCODED]
         await send(message)
 
     return sending

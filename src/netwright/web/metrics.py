@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import MutableMapping
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,6 +28,15 @@ class Metrics:
         self.batches = Histogram("netwright_batch_images", "Images computed at once", buckets=SIZES, registry=kept)
         self.waiting = Gauge("netwright_waiting_images", "Images decoded, waiting or computed now", registry=kept)
 
+        self._labelled, self._unreadable = self.images.labels("labelled"), self.images.labels("unreadable")
+
+    def count_images(self, number: int, unreadable: int) -> None:
+        """Count the images of an answer."""
+        if unreadable:
+            self._unreadable.inc(unreadable)
+        if number > unreadable:
+            self._labelled.inc(number - unreadable)
+
     def text(self) -> bytes:
         """Return all of them in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -34,6 +44,10 @@ class Metrics:
     def wrapped(self, app: App) -> App:
         """Count and time the requests of an application; paths that it does not have share one name, so that nobody
         can fill the memory with them."""
+
+        @cache
+        def of(path: str, status: int) -> tuple[Counter, Histogram]:
+            return self.requests.labels(path, status), self.seconds.labels(path)
 
         async def counting(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -44,8 +58,9 @@ class Metrics:
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     path = getattr(scope.get("route"), "path", "other")
-                    self.requests.labels(path, message["status"]).inc()
-                    self.seconds.labels(path).observe(time.perf_counter() - start)
+                    number, seconds = of(path, message["status"])
+                    number.inc()
+                    seconds.observe(time.perf_counter() - start)
                 await send(message)
 
             await app(scope, receive, sending)
