@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torchvision import transforms
+from torchvision import models, transforms
 
 import netwright as nw
 from netwright.cli.main import run as netwright
@@ -29,6 +29,7 @@ from netwright.tasks.classification import Classification
 from netwright.workflows.eject import eject
 
 SHAPES = {"digits": (1, 8), "mnist": (1, 28), "fashion-mnist": (1, 28), "cifar10": (3, 32)}
+QUICK: dict[str, Any] = {"epochs": 1, "threads": 1, "device": "cpu", "quiet": True}
 RUFF = Path(sys.executable).with_name("ruff")
 
 
@@ -167,6 +168,48 @@ def test_other_parts_too(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     trained = script.train().state_dict()
     assert trained.keys() == before.keys()
     assert any(not torch.equal(trained[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("squeezenet1_1", head) for head in ("linear", "hidden", "concat_pool")]
+    + [("mobilenet_v3_small", "hidden"), ("resnet18", "concat_pool")],
+)
+def test_another_head_takes_the_place_of_the_networks_own(name: str, head: str, tmp_path: Path) -> None:
+    model = {"name": name, "head": head}
+    recipe = build_recipe({"data": {"source": "cifar10"}, "model": model, "training": {"freeze": "backbone"}})
+    script = run_script(script_of(recipe, tmp_path, shape=(3, 32)))
+    check_layout(tmp_path / "script.py")
+    golden = load_golden(tmp_path / "bundle")
+    assert golden is not None
+    torch.testing.assert_close(answers(script, golden.images), golden.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_frozen_backbone_of_ones_own_file_is_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A linear layer on random features learns nothing of what the run did."""
+    draw = np.random.default_rng(0)
+    for label in ("ants", "bees"):
+        (tmp_path / "insects" / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = draw.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "insects" / label / f"{number}.png")
+    torch.manual_seed(7)
+    theirs = models.squeezenet1_1().state_dict()
+    torch.save(theirs, tmp_path / "theirs.pth")
+    model = {"name": "squeezenet1_1", "weights": str(tmp_path / "theirs.pth"), "head": "linear"}
+    run = nw.train(
+        str(tmp_path / "insects"), model=model, freeze="backbone", image_size=32, out=tmp_path / "run", **QUICK
+    )
+    eject(run.path, tmp_path / "script.py")
+    check_layout(tmp_path / "script.py")
+    text = (tmp_path / "script.py").read_text()
+    assert "random" not in text.split('"""')[1]
+    monkeypatch.chdir(tmp_path)
+    trained = run_script(text).train().state_dict()
+    for name, values in trained.items():
+        if name.startswith("features."):
+            torch.testing.assert_close(values, theirs[name], atol=0, rtol=0)
+    assert sum(name.startswith("features.") for name in trained) == len(theirs) - 2  # all but its classifier
 
 
 BLOCKED = """

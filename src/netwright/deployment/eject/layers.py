@@ -59,7 +59,7 @@ LAYERS: dict[type[nn.Module], tuple[str, tuple[str, ...], dict[str, Any]]] = {
 class NetworkCode:
     """`build`: the lines inside of build_model; `classes`: layers that torch has not; `names`: what the bundle calls
     each layer with weights, where that differs; `left_out`: what the script does otherwise; `pretrained`: the published
-    weights that training begins with."""
+    weights that training begins with; `unpublished`: others, which the script has not."""
 
     build: list[str]
     classes: list[str] = field(default_factory=list)
@@ -67,6 +67,7 @@ class NetworkCode:
     left_out: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
     pretrained: str = ""
+    unpublished: str = ""
 
 
 def layer_call(layer: nn.Module) -> Call:

@@ -165,7 +165,7 @@ def _left_out(recipe: Recipe) -> list[str]:
         "unfreezing from epoch to epoch (training.unfreeze)": training.unfreeze is not None,
         "the head's optimum by L-BFGS (training.head_solver)": training.head_solver != "optimizer",
         "the limit of time (training.max_minutes)": training.max_minutes is not None,
-        "bf16: it computes in fp32": recipe.runtime.precision == "bf16",
+        "bf16, numbers of 16 bits: this script computes in fp32, with 32": recipe.runtime.precision == "bf16",
         "the lr that grows from stage to stage": recipe.optimizer.stage_lr_factor != 1,
     }
     return [what for what, is_so in said.items() if is_so]

@@ -33,7 +33,11 @@ def write_script(
     head = find_head(network).paths if recipe.training.freeze == "backbone" else ()
     partly = bool(head) or "requires_grad_(False)" in "".join(made_network.build)
     learning = learning_code(recipe, counts["train"], all_trainable=not partly)
-    left_out = [*without, *made_network.left_out, *learning.left_out]
+    begun = made_network.unpublished
+    versioned = type(network).__name__ == "MNASNet"
+    is_frozen = bool(head) and recipe.training.unfreeze is None and not versioned
+    random = [f"the first weights are random (the run began with {begun!r})"] if begun and not is_frozen else []
+    left_out = [*without, *made_network.left_out, *random, *learning.left_out]
     sizes = {split: sum(each) for split, each in counts.items()}
     values: dict[str, Any] = {
         "title": f"{bundle.model.name} on {bundle.data.get('name', 'images')}",
@@ -51,9 +55,10 @@ def write_script(
         "num_outputs": f"B, {bundle.task.num_outputs}",
         "names": bool(made_network.names),
         "pretrained": made_network.pretrained,
-        "versioned": type(network).__name__ == "MNASNet",
+        "versioned": versioned,
         "head": [f"model{place(path)}" for path in head],
         "head_names": _prefixes(head),
+        "frozen_from_bundle": bool(begun) and is_frozen,
         "learning": "\n".join(learning.build),
         "every": learning.every,
         "loaders": "\n".join(_loaders(sizes, recipe)),
@@ -114,7 +119,11 @@ def _constants(recipe: Recipe, bundle: Bundle, bundle_path: Path, names: dict[st
     lines += [f"BUNDLE = {text(str(bundle_path))}", 'WEIGHTS = "weights.pt"']
     training = recipe.training
     lines.append(f"EPOCHS, BATCH_SIZE, SEED = {training.epochs}, {training.batch_size}, {training.seed}")
+    if bundle.temperature is not None:
+        lines += ["# what outputs are divided by, fitted on val: the network is as sure as it is right"]
+        lines += [f"TEMPERATURE = {bundle.temperature}"]
     if names:
+        lines.append("# what the bundle calls our layers that have weights, in their order")
         joined = " ".join(names.values())
         short = f"IN_BUNDLE = {text(joined)}"
         lines += [short] if len(short) <= WIDTH else ['IN_BUNDLE = """', *wrap(joined, WIDTH), '"""']
@@ -140,6 +149,7 @@ def _splits(data: DataCode, sizes: dict[str, int]) -> list[str]:
         f'    to_judge = open_data("{given}", eval_transform)',
         "    generator = torch.Generator().manual_seed(SEED)",
         "    rows = torch.randperm(len(to_train), generator=generator).tolist()",
+        f"    # in random order: {', '.join(f'{sizes[split]} for {split}' for split in cut)}, the rest to train",
         "    return {",
         *(f'        "{split}": {pairs[split]},' for split in ("train", "val", "test") if split in pairs),
         "    }",
@@ -179,7 +189,7 @@ def _epoch_call(every: str) -> list[str]:
 
 def _answers(bundle: Bundle) -> dict[str, str]:
     """Return how images become outputs, and outputs probabilities."""
-    temperature = "" if bundle.temperature is None else f" / {bundle.temperature}"
+    temperature = "" if bundle.temperature is None else " / TEMPERATURE"
     if bundle.task.num_outputs == 1:
         logit = "torch.logit(outputs[0, 0])" if bundle.task.output == "probabilities" else "outputs[0, 0]"
         lines = [f"        second = torch.sigmoid({logit}{temperature})"]

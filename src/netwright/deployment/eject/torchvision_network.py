@@ -31,7 +31,7 @@ def torchvision_code(
         shown, arguments = (), {"num_classes": num_outputs, **arguments}
         plain = torchvision.models.get_model(name, weights=None, **arguments)
         if model.weights != "none":
-            made.left_out.append(f"the first weights are random (the run began with {model.weights!r})")
+            made.unpublished = model.weights
     constructor = call(f"models.{name}", **arguments)
     parts = (*shown, *constructor.parts)
     changes = _changes("", network, plain, made)
@@ -56,6 +56,8 @@ def _changes(path: str, ours: nn.Module, theirs: nn.Module, made: NetworkCode) -
         return _module(ours, made).lines(4, f"model{place(path)} = ")
     lines = []
     before = dict(theirs.named_children())
+    if isinstance(ours, nn.Sequential) and before.keys() - dict(ours.named_children()).keys():
+        return _module(ours, made).lines(4, f"model{place(path)} = ")  # it has fewer layers: a head of its own
     for name, child in ours.named_children():
         inner = f"{path}.{name}" if path else name
         if name in before:
