@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE_BYTES = 2 * 2**20  # of float32 images; more than a core's cache holds would be read from memory twice
+AT_ONCE_BYTES_ON_GPU = 32 * 2**20  # there it is launches that cost
 
 
 class Batch(NamedTuple):
@@ -31,6 +32,13 @@ class Batch(NamedTuple):
     images: Tensor
     targets: Tensor
     rows: Tensor
+
+
+class Visits(NamedTuple):
+    """The same visits (B,) int64, see `order`: `here` on the CPU, `there` on the device of the batches."""
+
+    here: Tensor
+    there: Tensor
 
 
 class Reader(Protocol):
@@ -74,14 +82,16 @@ class Batches:
         self.balanced, self.mixer = balanced, mixer
         self._rows = torch.from_numpy(prepared.rows[split])
         self._store = prepared.store.on(device)
-        self._order: tuple[int, Tensor] = (-1, self._rows)  # of the epoch asked for last: a memory, not a state
+        # of the epoch asked for last: a memory, not a state. One transfer an epoch, since each makes a GPU wait
+        self._order = (-1, Visits(self._rows, self._rows.to(device)))
         self._num_rows = len(prepared.labelled.targets)
         # Small batches are made some at a time, since a call of torch costs as much as the work on a few images: a
         # batch of 64 of 28 × 28 takes 138 µs alone, 80 as one of ten. What a user's own code draws it draws one by one.
         self._reader = self._build_reader()
         own = self._reader is not None or prepared.custom is not None
         batch_bytes = 4 * batch_size * math.prod(self.input_shape)
-        self._at_once = 1 if own else max(1, AT_ONCE_BYTES // batch_bytes)
+        most_bytes = AT_ONCE_BYTES if device.type == "cpu" else AT_ONCE_BYTES_ON_GPU
+        self._at_once = 1 if own else max(1, most_bytes // batch_bytes)
 
     @property
     def num_samples(self) -> int:
@@ -107,18 +117,22 @@ class Batches:
             return
         # a gather of bytes costs less than handing it to a thread; reading and resizing pictures is worth one
         visits = [self._visits_between(epoch, number, number + 1) for number in range(start, self.num_batches)]
-        with closing(self._reader.ahead(visits, epoch)) as read:
+        with closing(self._reader.ahead([part.here for part in visits], epoch)) as read:
             for part, made in zip(visits, read, strict=True):
                 images = made if self._finished_ahead else self._images(part, epoch, made)
-                yield self._batch(resized(images, side_of(self.resolutions, epoch)), part, epoch)
+                images = resized(images, side_of(self.resolutions, epoch))
+                yield self._batch(images, self._targets_of(part, epoch), part.here, epoch)
 
     def _gathered(self, epoch: int, start: int) -> Iterator[Batch]:
-        self._store.expect(self._visits_between(epoch, start, start + self._at_once) % self._num_rows)
+        self._expect(epoch, start, start + self._at_once)
         for first in range(start, self.num_batches, self._at_once):
             end = min(first + self._at_once, self.num_batches)
             batches = self._make(epoch, first, end)
-            self._store.expect(self._visits_between(epoch, end, end + self._at_once) % self._num_rows)
+            self._expect(epoch, end, end + self._at_once)
             yield from batches
+
+    def _expect(self, epoch: int, first: int, end: int) -> None:
+        self._store.expect(self._visits_between(epoch, first, end).here % self._num_rows)
 
     def batch(self, epoch: int, number: int) -> Batch:
         """Return batch `number` (from 0) of an epoch; the same arguments give the same batch always."""
@@ -129,57 +143,62 @@ class Batches:
     def _make(self, epoch: int, first: int, end: int) -> list[Batch]:
         """Make batches `first` ... `end` - 1 with one gather, one transfer and one call of every transform."""
         visits = self._visits_between(epoch, first, end)
-        images = self._read(visits, epoch)
+        images, targets = self._read(visits, epoch), self._targets_of(visits, epoch)
         if end - first == 1:
-            return [self._batch(images, visits, epoch)]
+            return [self._batch(images, targets, visits.here, epoch)]
         sizes = [self.batch_size] * (end - first - 1)
-        sizes.append(len(visits) - sum(sizes))
-        parts = zip(torch.split(images, sizes), torch.split(visits, sizes), strict=True)
-        return [self._batch(some, of_some, epoch) for some, of_some in parts]
+        sizes.append(len(visits.here) - sum(sizes))
+        parts = zip(*(torch.split(whole, sizes) for whole in (images, targets, visits.here)), strict=True)
+        return [self._batch(*part, epoch) for part in parts]
 
-    def _read(self, visits: Tensor, epoch: int) -> Tensor:
+    def _read(self, visits: Visits, epoch: int) -> Tensor:
         """Return the images of visits (B,) in an epoch, on the device."""
         if self._reader is None:
-            pixels = self._store.gather((visits % self._num_rows).to(self._store.pixels.device))
+            pixels = self._store.gather(self._in_store(visits))
         else:
-            pixels = self._reader.read(visits, epoch)
+            pixels = self._reader.read(visits.here, epoch)
         return resized(self._images(visits, epoch, pixels), side_of(self.resolutions, epoch))
 
-    def _batch(self, images: Tensor, visits: Tensor, epoch: int) -> Batch:
-        """Add the targets to finished images (B, C, h, w), and mix both where the recipe says so."""
-        rows = visits % self._num_rows
-        targets = self._targets(rows) if self._store.masks is None else self._masks(visits, epoch)
+    def _batch(self, images: Tensor, targets: Tensor, visits: Tensor, epoch: int) -> Batch:
+        """Put finished images (B, C, h, w) and targets together, mixed where the recipe says so."""
         if self.mixer is not None:
             images, targets = self.mixer(images, targets, epoch, visits)
-        return Batch(images, targets, rows)
+        return Batch(images, targets, visits % self._num_rows)
 
-    def _visits_between(self, epoch: int, first: int, end: int) -> Tensor:
+    def _visits_between(self, epoch: int, first: int, end: int) -> Visits:
         """Return the visits (see `order`) of batches `first` ... `end` - 1; none of those that are not."""
         stop = self.num_samples if end >= self.num_batches else end * self.batch_size
-        return self._visits_of(epoch)[first * self.batch_size : stop]
+        here, there = self._visits_of(epoch)
+        part = slice(first * self.batch_size, stop)
+        return Visits(here[part], there[part])
 
-    def _visits_of(self, epoch: int) -> Tensor:
-        if not self.shuffle:
-            return self._rows
-        if self._order[0] != epoch:
+    def _visits_of(self, epoch: int) -> Visits:
+        if self.shuffle and self._order[0] != epoch:
             if self.balanced:
-                self._order = (epoch, balanced(self._rows, self.prepared.labelled.targets, self.seed, epoch))
+                order = balanced(self._rows, self.prepared.labelled.targets, self.seed, epoch)
             else:
-                self._order = (epoch, shuffled(self._rows, self.seed, epoch))
+                order = shuffled(self._rows, self.seed, epoch)
+            self._order = (epoch, Visits(order, order.to(self.device)))
         return self._order[1]
 
-    def _targets(self, rows: Tensor) -> Tensor:
-        chosen = self._store.targets.index_select(0, rows.to(self._store.targets.device))
-        return chosen.to(self.device, non_blocking=True)
+    def _in_store(self, visits: Visits) -> Tensor:
+        """Return the rows (B,) of visits where the store's pixels and targets are."""
+        return (visits.here if self._store.pixels.device.type == "cpu" else visits.there) % self._num_rows
 
-    def _masks(self, visits: Tensor, epoch: int) -> Tensor:
+    def _targets_of(self, visits: Visits, epoch: int) -> Tensor:
+        if self._store.masks is None:
+            chosen = self._store.targets.index_select(0, self._in_store(visits))
+            return chosen.to(self.device, non_blocking=True)
+        return self._masks(visits, epoch)
+
+    def _masks(self, visits: Visits, epoch: int) -> Tensor:
         """Return the masks (B, h, w) uint8 of visits, moved as their images are in this epoch."""
-        masks = self._store.gather_masks((visits % self._num_rows).to(self._store.pixels.device)).to(self.device)
+        masks = self._store.gather_masks(self._in_store(visits)).to(self.device)
         if self.augment is not None:
-            return self.augment.on_masks(masks, epoch, visits)
+            return self.augment.on_masks(masks, epoch, visits.there)
         return self.prepared.transform.crop(masks.unsqueeze(3)).squeeze(3)
 
-    def _images(self, visits: Tensor, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
+    def _images(self, visits: Visits, epoch: int, pixels: Tensor, out: Tensor | None = None) -> Tensor:
         """Return (B, C, h, w) float32 on the device, from pixels (B, H, W, C) of the store or a reader.
 
         `out` is memory (B, h, w, C) on the device for it; the user's own transform takes none."""
@@ -190,11 +209,12 @@ class Batches:
             if pixels.dtype != torch.uint8:  # in [0, 1] black is 0, which random crops and rotations fill in
                 pixels, unit = transform.unit(pixels), True
             augment = self.augment.after_crop if transform.whole else self.augment
-            pixels = augment(pixels, epoch, visits.to(pixels.device))
+            pixels = augment(pixels, epoch, visits.there)
         if custom is not None:
             cut = custom_input(transform, pixels, in_unit_range=unit)
             drawn = epoch if self.shuffle else 0
-            return apply_custom(custom, cut, self.seed, drawn, visits % self._num_rows, visits).to(self.device)
+            here = visits.here
+            return apply_custom(custom, cut, self.seed, drawn, here % self._num_rows, here).to(self.device)
         return transform.finish(pixels, in_unit_range=unit, out=out)
 
     @property
@@ -204,7 +224,7 @@ class Batches:
         return self._store.pictures is not None and on_cpu
 
     def _finish(self, pixels: Tensor, visits: Tensor, epoch: int, out: Tensor) -> None:
-        self._images(visits, epoch, pixels, out)
+        self._images(Visits(visits, visits), epoch, pixels, out)
 
     def _build_reader(self) -> Reader | None:
         """Return what makes the pixels where they are not merely gathered from the store."""

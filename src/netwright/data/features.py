@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.data.batches import Batches
+from netwright.data.batches import Batches, Visits
 from netwright.data.decoding import decoding_key
 from netwright.data.fingerprint import sample_digests
 from netwright.data.labelled import Array, Rows
 from netwright.data.prepare import PreparedData
-from netwright.data.store import ON_DEVICE_BYTES, Store
+from netwright.data.store import Store, fits_on
 from netwright.files.blocks import Say, drop_block, open_block, spare_values
 from netwright.runtime.machine import Machine, memory_format_name
 
@@ -65,17 +65,21 @@ class FeatureBatches(Batches):
         rows = prepared.rows[split] if views is features.views else features.rows
         self._places = torch.full((len(prepared.labelled),), -1, dtype=torch.int64)
         self._places[torch.from_numpy(rows)] = torch.arange(len(rows))
+        self._places_there = self._places.to(device)
         self._views = [_on_device(torch.from_numpy(view), device) for view in views]
 
-    def _read(self, visits: Tensor, epoch: int) -> Tensor:
+    def _read(self, visits: Visits, epoch: int) -> Tensor:
         view = self._views[(epoch - 1) % len(self._views)]
-        places = self._places.index_select(0, visits % len(self._places)).to(view.device)
+        on_cpu = view.device.type == "cpu"
+        places, chosen = (self._places, visits.here) if on_cpu else (self._places_there, visits.there)
+        places = places.index_select(0, chosen % len(places))
         return view.index_select(0, places).to(self.device, non_blocking=True)
 
     def whole(self) -> tuple[Tensor, Tensor]:
         """Return the features (V · N, …) of the split in all views, one view after the other, and targets (V · N,)."""
         places = self._places.index_select(0, self._rows)
-        targets = self._targets(self._rows).repeat(len(self._views))
+        of_store = self._store.targets
+        targets = of_store[self._rows.to(of_store.device)].to(self.device).repeat(len(self._views))
         if self._views[0].device.type != "cpu":
             return torch.cat([view.index_select(0, places.to(view.device)) for view in self._views]), targets
         shape = (len(self._views), len(places), *self._views[0].shape[1:])
@@ -87,8 +91,7 @@ class FeatureBatches(Batches):
 
 
 def _on_device(values: Tensor, device: torch.device) -> Tensor:
-    small = values.numel() * values.element_size() <= ON_DEVICE_BYTES
-    return values.to(device) if small and device.type != "cpu" else values
+    return values.to(device) if device.type == "cuda" and fits_on(device, values) else values
 
 
 class FeatureMaker:

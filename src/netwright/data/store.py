@@ -16,7 +16,6 @@ from netwright.data.transform import EvalTransform
 from netwright.files.block_file import mapping_of, will_read
 from netwright.files.blocks import Say
 
-ON_DEVICE_BYTES = 4 * 2**30
 EXPECTED_BYTES = 2**14  # of a row that is worth a call to the system; smaller ones come with their neighbours
 
 
@@ -67,17 +66,23 @@ class Store:
         return cut_boxes(pictures, boxes, transform.image_size)
 
     def on(self, device: torch.device) -> "Store":
-        """Return the store on a device when it is small enough to live there (4 GiB), else itself."""
-        size = self.pixels.numel() * self.pixels.element_size()
+        """Return the store on a GPU when it fits in half of what is free there, else itself."""
         gathered = self.items is None and self.pictures is None
-        if device.type != "cuda" or not gathered or size > ON_DEVICE_BYTES or self.pixels.device == device:
+        if device.type != "cuda" or not gathered or self.pixels.device == device:
             return self
         if device not in self._copies:
+            if not fits_on(device, self.pixels):
+                return self
             pixels = self.pixels if self.pixels.dtype == torch.uint8 else self.pixels.to(torch.float32)
             places = None if self.places is None else self.places.to(device)
             masks = None if self.masks is None else self.masks.to(device)
             self._copies[device] = Store(pixels.to(device), self.targets.to(device), places=places, masks=masks)
         return self._copies[device]
+
+
+def fits_on(device: torch.device, values: Tensor) -> bool:
+    """Say whether values may lie on a GPU: in half of the memory that is free, the rest is for the network."""
+    return values.numel() * values.element_size() <= torch.cuda.mem_get_info(device)[0] // 2
 
 
 def build_store(

@@ -37,8 +37,9 @@ def accuracy_under_shifts(answer: Callable[[Tensor], Tensor], batches: Callable[
             moves = [(down * pixels, right * pixels) for down, right in DIRECTIONS] if pixels else [(0, 0)]
             parts = []
             for batch in batches():
-                hits = [(answer(shifted(batch.images, *move)) == batch.targets).float() for move in moves]
-                parts.append(torch.stack(hits).mean(dim=0).cpu())
+                targets = batch.targets.cpu()
+                hits = [(answer(shifted(batch.images, *move)).cpu() == targets).float() for move in moves]
+                parts.append(torch.stack(hits).mean(dim=0))
             rights[pixels] = torch.cat(parts)
     values = {pixels: right.double().numpy() for pixels, right in rights.items()}
     rows = [
