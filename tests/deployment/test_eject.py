@@ -70,6 +70,7 @@ def script_of(recipe: Recipe, folder: Path, *, shape: tuple[int, int] | None = N
 def run_script(text: str) -> types.ModuleType:
     module = types.ModuleType("script")
     exec(compile(text, "script.py", "exec"), module.__dict__)
+    module.DEVICE = torch.device("cpu")  # type: ignore[attr-defined]  # as the golden logits were computed
     return module
 
 
@@ -223,7 +224,8 @@ script = runpy.run_path(sys.argv[0], run_name=sys.argv.pop(1))
 
 def run_without_us(path: Path, *arguments: str, name: str = "__main__", more: str = "") -> str:
     """Run a script in a process of its own that can't import netwright."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED + more, path, name, *arguments],
         capture_output=True,

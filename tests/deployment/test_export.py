@@ -320,7 +320,7 @@ def test_float_images_go_in_as_floats(tmp_path: Path) -> None:
         model="linear",
         epochs=1,
         out=tmp_path / "run",
-        runtime={"threads": 1, "precision": "fp32"},
+        runtime={"threads": 1, "precision": "fp32", "device": "cpu"},
         quiet=True,
     )
     export(run.path / "bundle", out=tmp_path / "model.onnx")

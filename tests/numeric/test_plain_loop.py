@@ -102,8 +102,8 @@ def test_batches_are_the_normalised_pixels_of_the_source():
     mean, std = pixels[train_rows].mean(), pixels[train_rows].std()
     batch = plan.train.batch(1, 3)
     expected = (pixels[batch.rows.numpy()] - mean) / std
-    assert np.allclose(batch.images[:, 0].numpy(), expected, atol=1e-5)
-    assert np.array_equal(batch.targets.numpy(), digits.target[batch.rows.numpy()])
+    assert np.allclose(batch.images[:, 0].cpu().numpy(), expected, atol=1e-5)
+    assert np.array_equal(batch.targets.cpu().numpy(), digits.target[batch.rows.numpy()])
 
 
 @pytest.mark.parametrize("class_weights", [None, "balanced"])

@@ -67,7 +67,8 @@ def test_maps_are_those_of_the_network_on_its_own_input(run: nw.Run, digits: Arr
         found = explain_pixels(predictor, pixels, ["a"] * 5, label="3")
     transform = read_json(run.path / "bundle" / "bundle.json")["transform"]
     images = (pixels.permute(0, 3, 1, 2) / 255 - transform["mean"][0]) / transform["std"][0]
-    expected = grad_cam(run.network(), images, classes=torch.full((5,), 3), layer="features")
+    network, classes = run.network().cpu(), torch.full((5,), 3)
+    expected = grad_cam(network, images, classes=classes, layer="features")
     assert found.layer == "features"
     for place, each in enumerate(found.images):
         np.testing.assert_allclose(each.heat, expected.maps[place].numpy(), atol=1e-4)

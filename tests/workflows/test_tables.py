@@ -230,7 +230,7 @@ def test_where_there_is_nothing_to_see_the_bundle_says_always_the_same(tmp_path:
     assert "no better than always the same answer" in run.result()["verdicts"][0]
     rows = read_json(run.folder.split)["splits"]["train"]
     share = (frame["up"].iloc[rows] == "yes").mean()
-    logits = run.network()(torch.randn(5, 3)).detach()
+    logits = run.network().cpu()(torch.randn(5, 3)).detach()
     np.testing.assert_allclose(logits.softmax(dim=1)[:, 1], np.full(5, share), atol=1e-5)
     assert {each["label"] for each in run.predict(frame)} == {"yes"}
     frame["up"] = np.where(frame["a"] > 0.4, "yes", "no")

@@ -197,7 +197,8 @@ class Runtime(Section, frozen=True, kw_only=True):
     """Where the run runs. `auto` is replaced in the saved recipe by what was chosen.
 
     `optimizer_kernel` is how the optimizer updates: one tensor after the other (plain), torch's lists of tensors
-    (foreach) or one kernel (fused). `trial`: threads, memory format and kernel that are `auto` follow a short trial.
+    (foreach) or one kernel (fused). `cuda_graphs`: a step's kernels are recorded and launched as one. `trial`: threads,
+    memory format, kernel and graphs that are `auto` follow a short trial.
     `workers` is how many processes read your own `Dataset` (0: the main one does); they change no result. One
     that is at an item for `worker_timeout_seconds` counts as hung: it is started once more, then the item is named."""
 
@@ -206,6 +207,7 @@ class Runtime(Section, frozen=True, kw_only=True):
     threads: Count | Literal["auto"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     optimizer_kernel: Literal["auto", "plain", "foreach", "fused"] = "auto"
+    cuda_graphs: Literal["auto"] | bool = "auto"
     trial: bool = True
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
     worker_timeout_seconds: Annotated[float, Meta(gt=0)] = 120.0

@@ -148,8 +148,8 @@ class Batches:
             return [self._batch(images, targets, visits.here, epoch)]
         sizes = [self.batch_size] * (end - first - 1)
         sizes.append(len(visits.here) - sum(sizes))
-        parts = zip(*(torch.split(whole, sizes) for whole in (images, targets, visits.here)), strict=True)
-        return [self._batch(*part, epoch) for part in parts]
+        of_images, of_targets, of_visits = (torch.split(whole, sizes) for whole in (images, targets, visits.here))
+        return [self._batch(*part, epoch) for part in zip(of_images, of_targets, of_visits, strict=True)]
 
     def _read(self, visits: Visits, epoch: int) -> Tensor:
         """Return the images of visits (B,) in an epoch, on the device."""

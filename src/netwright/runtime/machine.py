@@ -197,15 +197,21 @@ def applied(machine: Machine) -> Iterator[None]:
         deterministic.fill_uninitialized_memory = old_fill
 
 
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+
 @contextmanager
 def _cuda_settings(exact: bool) -> Iterator[None]:
     """Let cuDNN choose and TF32 round unless the bits are to be the same, and put the settings back."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     old = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
     cudnn.benchmark = cudnn.allow_tf32 = matmul.allow_tf32 = not exact
-    if exact:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
+    given = os.environ.get(_CUBLAS)
+    if exact and given is None:
+        os.environ[_CUBLAS] = ":4096:8"  # cuBLAS is not deterministic without it
     try:
         yield
     finally:
         cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = old
+        if given is None:
+            os.environ.pop(_CUBLAS, None)

@@ -27,11 +27,13 @@ def estimate_seconds(
     if isinstance(plan.recipe.optimizer, CustomOptimizer):  # it may hold on to the run's own network
         return None
     try:
-        rehearsal = Rehearsal(state.model, plan, plan.machine.memory_format, kernel)
+        graphed = plan.recipe.runtime.cuda_graphs is True
+        rehearsal = Rehearsal(state.model, plan, plan.machine.memory_format, kernel, graphed=graphed)
     except (RuntimeError, TypeError):  # a module may hold what can't be copied, and train well for all that
         return None
     seconds: list[float] = []
     with torch.random.fork_rng(devices=[plan.machine.device] if plan.machine.device.type == "cuda" else []):
+        rehearsal.warm_up([plan.train.batch(plan.recipe.training.epochs, 0)] if graphed else [], plan.machine)
         for step in range(1 + ESTIMATED_STEPS):
             if sum(seconds) > MOST_SECONDS:
                 break

@@ -26,6 +26,7 @@ from netwright.runtime.randomness import seeds_of_epoch, set_seed
 from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
 from netwright.training.fine_tuning import enter_epoch, train_mode
+from netwright.training.graphs import Graphs
 from netwright.training.head_solver import penalty_of
 from netwright.training.not_finite import (
     NotFinite,
@@ -47,10 +48,13 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     """Train until the recipe's last epoch, its patience or its time is reached; `state` is changed in place.
 
     Raises Interrupted (after a checkpoint) when the listener asks to stop, WorkFailed when the loss is not finite."""
+    graphs = None
+    if plan.recipe.runtime.cuda_graphs is True and plan.solver is None:
+        graphs = Graphs(state.model, plan.batch_loss, plan.machine, plan.train.batch_size)
     with Clock(plan, state) as clock:
         while not state.progress.finished:
             if plan.solver is None:
-                train_epoch(state, plan, listener, clock)
+                train_epoch(state, plan, listener, clock, graphs)
             else:
                 solve_epoch(state, plan, plan.solver)
             state.progress.epoch_seconds += clock.lap()
@@ -78,10 +82,14 @@ def end_epoch(state: TrainingState, plan: Plan, record: Record, clock: Clock) ->
         clock.checkpoint(wait=bool(state.progress.finished))
 
 
-def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clock) -> None:
+def train_epoch(
+    state: TrainingState, plan: Plan, listener: Listener, clock: Clock, graphs: Graphs | None = None
+) -> None:
     """Train on the rest of the present epoch, from the batch where the run stands."""
     training, progress = plan.recipe.training, state.progress
     enter_epoch(state.model, state.optimizer, training, progress.epoch)
+    if graphs is not None:
+        graphs.enter_epoch()
     total = plan.train.num_batches
     seeds = seeds_of_epoch(training.seed, "step", progress.epoch, total)
     group_weight: Tensor | float = 0.0
@@ -94,7 +102,7 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clo
         before = statistics(state.model, training)
         try:
             if not broken:  # else a batch of this group was not finite, and its update is left out
-                group_weight = group_weight + train_batch(state, plan, batch)
+                group_weight = group_weight + train_batch(state, plan, batch, graphs)
             if group_end and not broken:
                 update(state, plan, group_weight)
         except NotFinite as found:
@@ -111,11 +119,15 @@ def train_epoch(state: TrainingState, plan: Plan, listener: Listener, clock: Clo
     check_epoch(state, plan, batch)
 
 
-def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
+def train_batch(state: TrainingState, plan: Plan, batch: Batch, graphs: Graphs | None = None) -> Tensor | int:
     """Add one batch's gradient and its share of the epoch's sums; return the batch's weight."""
-    with plan.machine.autocast():
-        outputs = state.model(plan.machine.arrange(batch.images))
-    loss, weight = plan.batch_loss(outputs, batch.targets)
+    computed = graphs.compute(batch) if graphs is not None else None
+    if computed is not None:  # the gradient with it
+        loss, weight, outputs = computed.loss, computed.weight, computed.outputs
+    else:
+        with plan.machine.autocast():
+            outputs = state.model(plan.machine.arrange(batch.images))
+        loss, weight = plan.batch_loss(outputs, batch.targets)
     seen: Tensor | float = loss.detach()
     if looks_now(state, plan):
         read_noted(state)
@@ -124,9 +136,10 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch) -> Tensor | int:
         note(state, "the loss", loss.detach())
     if isinstance(seen, float) and not math.isfinite(seen):
         raise NotFinite("the loss", seen)
-    # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
-    scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
-    scaled.backward()  # type: ignore[no-untyped-call]
+    if computed is None:
+        # several batches to an update: gradients of sums are added, and divided by the whole weight in `update`
+        scaled = loss * weight if plan.recipe.training.accumulation_steps > 1 else loss
+        scaled.backward()  # type: ignore[no-untyped-call]
     state.sums.add(seen, weight, outputs.detach(), batch.targets)
     return weight
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class QuickAdam:
-    """The `step` of Adam or AdamW on a CPU, fused or sum by sum; `plain` is torch's, for unusual steps."""
+    """The `step` of Adam or AdamW, fused, or sum by sum on a CPU; `plain` is torch's, for unusual steps."""
 
     def __init__(self, plain: Any, optimizer: torch.optim.Adam, *, fused: bool) -> None:
         self._plain, self._optimizer = plain, optimizer
@@ -45,8 +45,11 @@ class QuickAdam:
         return self._optimizer.param_groups
 
     def _is_usual(self, gradients: list[list[Tensor | None]]) -> bool:
-        """Say whether every parameter has a gradient and the state that it had, all float32 on the CPU."""
+        """Say whether every parameter has a gradient and the state that it had, all float32 on one device."""
         if len(self._known) != len(self._groups):
+            return False
+        device = self._groups[0]["params"][0].device
+        if device.type not in (("cpu", "cuda") if self._is_fused else ("cpu",)):
             return False
         for group, of_group, known in zip(self._groups, gradients, self._known, strict=True):
             if not of_group or group["amsgrad"] or group["maximize"] or isinstance(group["lr"], Tensor):
@@ -55,7 +58,7 @@ class QuickAdam:
             for parameter, gradient, kept in zip(group["params"], of_group, known, strict=True):
                 if gradient is None or not kept or state.get(parameter) is not kept:
                     return False
-                if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
+                if parameter.dtype != torch.float32 or parameter.device != device:
                     return False
         return True
 

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from netwright.data.batches import Batch
-from netwright.runtime.machine import Machine
+from netwright.runtime.machine import Machine, in_memory_format, memory_format_name
 from netwright.training.fine_tuning import build_staged_optimizer, train_mode
+from netwright.training.graphs import WARM_UP_STEPS, Graphs
 from netwright.training.optimizer import Kernel
 from netwright.training.plan import Plan
 
@@ -16,7 +17,9 @@ from netwright.training.plan import Plan
 class Rehearsal:
     """A copy of a run's network with an optimizer of its own, whose lr is 0: any number of steps keeps it finite."""
 
-    def __init__(self, model: nn.Module, plan: Plan, memory_format: torch.memory_format, kernel: Kernel) -> None:
+    def __init__(
+        self, model: nn.Module, plan: Plan, memory_format: torch.memory_format, kernel: Kernel, *, graphed: bool = False
+    ) -> None:
         self._plan = plan
         self._model = copy.deepcopy(model).to(memory_format=memory_format)
         train_mode(self._model, plan.recipe.training, plan.recipe.training.epochs)
@@ -24,12 +27,24 @@ class Rehearsal:
         self._optimizer = build_staged_optimizer(plan.recipe.optimizer, self._model, kernel=kernel, bf16=bf16)
         for group in self._optimizer.param_groups:
             group["lr"] = 0.0 * group["lr"]  # a tensor on some devices
+        self._graphs: Graphs | None = None
+        if graphed:
+            machine = in_memory_format(plan.machine, memory_format_name(memory_format))
+            self._graphs = Graphs(self._model, plan.batch_loss, machine, plan.train.batch_size)
+            self._graphs.enter_epoch()
+
+    def warm_up(self, batches: list[Batch], machine: Machine) -> None:
+        """Run the steps before which nothing is recorded, and the one in which it is; none without graphs."""
+        for batch in batches if self._graphs is not None else ():
+            for _ in range(WARM_UP_STEPS + 1):
+                self.step(batch, machine)
 
     def step(self, batch: Batch, machine: Machine) -> None:
         """Run one step, forward, backward and update, and wait for its end."""
-        with machine.autocast():
-            outputs = self._model(machine.arrange(batch.images))
-        self._plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
+        if self._graphs is None or self._graphs.compute(batch) is None:
+            with machine.autocast():
+                outputs = self._model(machine.arrange(batch.images))
+            self._plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         for parameter in self._model.parameters():  # zero_grad() loads torch's compiler, 1.8 s of a processor's time
             parameter.grad = None

@@ -19,7 +19,7 @@ from netwright.training.optimizer import kernels
 from netwright.training.plan import Plan
 from netwright.training.trial import Choice
 
-FORMAT = 1
+FORMAT = 2
 MOST_ENTRIES = 200
 
 
@@ -37,7 +37,7 @@ def kind_of_run(plan: Plan, model: nn.Module, asked: Runtime) -> str:
         *(type(part).__name__ for part in model.modules()),
         *((name, list(p.shape), p.requires_grad) for name, p in model.named_parameters()),
         *(plan.recipe.training.batch_size, plan.train.prepared.input_shape, plan.recipe.optimizer.name),
-        *(asked.threads, asked.memory_format, asked.optimizer_kernel),
+        *(asked.threads, asked.memory_format, asked.optimizer_kernel, asked.cuda_graphs),
     ]
     return hashlib.sha256(json.dumps([FORMAT, *parts]).encode()).hexdigest()
 
@@ -52,6 +52,7 @@ def recall(kind: str, plan: Plan, file: Path | None = None) -> Choice | None:
     most = max(available_cores(), plan.machine.threads)
     sound = isinstance(choice.threads, int) and 1 <= choice.threads <= most
     sound = sound and choice.memory_format in ("contiguous", "channels_last")
+    sound = sound and (choice.cuda_graphs is False or plan.recipe.runtime.cuda_graphs is True)
     return choice if sound and choice.kernel in kernels(plan.recipe.optimizer, plan.machine.device) else None
 
 

@@ -35,6 +35,7 @@ class Choice:
     threads: int
     memory_format: str
     kernel: Kernel
+    cuda_graphs: bool = False
 
     def on(self, machine: Machine) -> Machine:
         """Return the machine with this choice's threads and memory format."""
@@ -86,7 +87,7 @@ def plain_choice(plan: Plan, model: nn.Module, asked: Runtime, kernel: Kernel) -
     layout: str = memory_format_name(plan.machine.memory_format)
     if asked.memory_format == "auto" and not has_convolutions(model):
         layout = "contiguous"
-    return Choice(plan.machine.threads, layout, kernel)
+    return Choice(plan.machine.threads, layout, kernel, plan.recipe.runtime.cuda_graphs is True)
 
 
 def has_convolutions(model: nn.Module) -> bool:
@@ -108,6 +109,8 @@ def alternatives(choice: Choice, asked: Runtime, plan: Plan, model: nn.Module) -
     if asked.optimizer_kernel == "auto":
         known = kernels(plan.recipe.optimizer, device)
         yield "kernel", [replace(choice, kernel=kernel) for kernel in known if kernel != choice.kernel]
+    if asked.cuda_graphs == "auto" and choice.cuda_graphs:
+        yield "cuda_graphs", [replace(choice, cuda_graphs=False)]
 
 
 def hold_trial(
@@ -129,7 +132,7 @@ def hold_trial(
     try:
         with torch.random.fork_rng(devices=devices):
             seed_step(plan.recipe.training.seed, "trial", 0, 0)
-            rehearsals: dict[tuple[str, Kernel], Rehearsal] = {}
+            rehearsals: dict[_Key, Rehearsal] = {}
             for name, other in pairs:
                 left = budget_seconds - (clock() - started)
                 challenger = replace(best, **{name: getattr(other, name)})
@@ -139,21 +142,29 @@ def hold_trial(
                 if contest.verdict == "unheard":  # the budget is spent
                     break
                 best = challenger if contest.verdict == "other" else best
-                kept = (best.memory_format, best.kernel)
-                rehearsals = {key: rehearsal for key, rehearsal in rehearsals.items() if key == kept}
+                rehearsals = {key: rehearsal for key, rehearsal in rehearsals.items() if key == _key(best)}
     finally:
         torch.set_num_threads(threads)
     return Trial(best, tuple(heats), clock() - started, budget_seconds)
 
 
+_Key = tuple[str, Kernel, bool]
+
+
+def _key(choice: Choice) -> _Key:
+    return choice.memory_format, choice.kernel, choice.cuda_graphs
+
+
 def _step(
     choice: Choice,
-    rehearsals: dict[tuple[str, Kernel], Rehearsal],
+    rehearsals: dict[_Key, Rehearsal],
     state: TrainingState,
     plan: Plan,
     batches: list[Batch],
 ) -> Step:
-    machine, key = choice.on(plan.machine), (choice.memory_format, choice.kernel)
+    machine, key = choice.on(plan.machine), _key(choice)
     if key not in rehearsals:
-        rehearsals[key] = Rehearsal(state.model, plan, machine.memory_format, choice.kernel)
+        graphed = choice.cuda_graphs
+        rehearsals[key] = Rehearsal(state.model, plan, machine.memory_format, choice.kernel, graphed=graphed)
+        rehearsals[key].warm_up(batches, machine)
     return stepper(rehearsals[key], batches, machine)

@@ -35,6 +35,7 @@ from netwright.runtime.randomness import seed_of
 from netwright.tasks.registry import TASKS
 from netwright.tasks.task import Task, TrainTargets
 from netwright.training.fine_tuning import build_staged_optimizer, freeze_for_good
+from netwright.training.graphs import choose_graphs
 from netwright.training.optimizer import choose_kernel
 from netwright.training.plan import Plan
 from netwright.training.state import Sums, TrainingState
@@ -100,9 +101,8 @@ def resolve(recipe: Recipe, prepared: PreparedData, machine: Machine) -> Recipe:
     recipe = with_fast_preset(recipe, len(prepared.rows["train"]))
     asked = recipe.runtime.optimizer_kernel
     kernel = choose_kernel(recipe.optimizer, machine.device, asked, exact=machine.exact)
-    runtime = msgspec.structs.replace(
-        resolved(machine, recipe.runtime), optimizer_kernel=kernel, workers=prepared.workers
-    )
+    chosen: dict[str, Any] = {"optimizer_kernel": kernel, "cuda_graphs": choose_graphs(recipe, machine)}
+    runtime = msgspec.structs.replace(resolved(machine, recipe.runtime), workers=prepared.workers, **chosen)
     return recipe.replace(data=data, split=split, transform=transform, runtime=runtime)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import torch
 
-from netwright.config.recipe import Recipe
 from netwright.config.sections import Runtime
 from netwright.runtime.load import machine_is_busy
-from netwright.runtime.machine import Machine, memory_format_name, resolved
+from netwright.runtime.machine import memory_format_name, resolved
 from netwright.training.contest import Clock
 from netwright.training.estimate import estimate_seconds
 from netwright.training.fine_tuning import build_staged_optimizer
@@ -131,7 +130,8 @@ def _kernel(plan: Plan) -> Kernel:
 
 
 def _choice(plan: Plan) -> Choice:
-    return Choice(plan.machine.threads, memory_format_name(plan.machine.memory_format), _kernel(plan))
+    layout, graphs = memory_format_name(plan.machine.memory_format), plan.recipe.runtime.cuda_graphs is True
+    return Choice(plan.machine.threads, layout, _kernel(plan), graphs)
 
 
 def adopt(choice: Choice, state: TrainingState, plan: Plan) -> Plan:
@@ -142,15 +142,14 @@ def adopt(choice: Choice, state: TrainingState, plan: Plan) -> Plan:
     if choice.kernel != plan.recipe.runtime.optimizer_kernel:
         bf16 = machine.precision == "bf16"
         state.optimizer = build_staged_optimizer(plan.recipe.optimizer, state.model, kernel=choice.kernel, bf16=bf16)
-    return replace(plan, machine=machine, recipe=_written(plan.recipe, machine, choice.kernel))
-
-
-def _written(recipe: Recipe, machine: Machine, kernel: Kernel) -> Recipe:
-    runtime = msgspec.structs.replace(resolved(machine, recipe.runtime), optimizer_kernel=kernel)
-    return recipe.replace(runtime=runtime)
+    written = resolved(machine, plan.recipe.runtime)
+    written = msgspec.structs.replace(written, optimizer_kernel=choice.kernel, cuda_graphs=choice.cuda_graphs)
+    return replace(plan, machine=machine, recipe=plan.recipe.replace(runtime=written))
 
 
 def _words(setting: str, value: str) -> str:
+    if setting == "cuda_graphs":
+        return "CUDA graphs" if value == "True" else "kernels launched one by one"
     if setting != "threads":
         return value
     return f"{value} thread{'' if value == '1' else 's'}"
