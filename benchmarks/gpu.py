@@ -24,6 +24,8 @@ from benchmarks.datasets import prepare_npz
 from benchmarks.sides.networks import build_network
 from benchmarks.sides.pictures import Pictures, build_transform
 from benchmarks.works import LEARNING_RATE, Work, works
+from netwright.config.library import read_recipe_file, shipped_recipes
+from netwright.config.recipe import build_recipe
 
 CUDA = torch.device("cuda")
 WORKERS = 8
@@ -67,9 +69,10 @@ def compare(work: Work, npz: Path, folder: Path, pairs: int) -> None:
 
 
 def ours(work: Work, npz: Path, out: Path, *, graphs: bool) -> float:
+    recipe = read_recipe_file(shipped_recipes()[work.recipe]) | {"data": {"source": str(npz)}, "split": {}}
+    runtime = {"device": "cuda", "cuda_graphs": "auto" if graphs else False}
     run = nw.train(
-        work.recipe, data={"source": str(npz)}, split={"val": None}, epochs=2, batch_size=work.batch_size, out=out,
-        runtime={"device": "cuda", "cuda_graphs": "auto" if graphs else False}, quiet=True,
+        build_recipe(recipe), epochs=2, batch_size=work.batch_size, runtime=runtime, out=out, quiet=True,
     )  # fmt: skip
     return float(run.history[-1]["train_seconds"])
 

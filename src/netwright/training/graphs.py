@@ -1,11 +1,12 @@
 """Forward, loss and backward of a step as one CUDA graph.
 
 A GPU that is given a small network's kernels one by one waits for the processor: a step of 20,000 parameters on an H100
-takes 1.9 ms of launches for 0.2 ms of work. A graph is recorded once for each shape of a batch and launched whole, on
-buffers of its own. It holds the same kernels in the same order as the plain way; dropout draws from the seed that was
-set before each launch."""
+takes 1.9 ms of launches for 0.2 ms of work. Where that is so, a graph is recorded once for each shape of a batch and
+launched whole, on buffers of its own. It holds the same kernels in the same order as the plain way; dropout draws from
+the seed that was set before each launch."""
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from netwright.tasks.task import BatchLoss
 
 WARM_UP_STEPS = 3  # cuDNN tries its kernels and cuBLAS takes its workspace in them, which is not to be recorded
 MOST_SHAPES = 8  # each has memory of its own
+BUSY = 1.5  # a GPU that takes so many times as long as the processor does not wait for it
 
 
 def choose_graphs(recipe: Recipe, machine: Machine) -> bool:
@@ -62,6 +64,27 @@ class _Recorded:
     gradients: list[tuple[nn.Parameter, Tensor]]
 
 
+class _Stopwatch:
+    """What the processor and the GPU take from now on, the GPU having nothing to do at the start."""
+
+    def __init__(self, device: torch.device) -> None:
+        torch.cuda.synchronize(device)
+        self._event, self._begun = _event(), perf_counter()
+
+    def gpu_waited(self) -> bool:
+        """Say whether the GPU was done about when the last kernel was launched."""
+        seconds = perf_counter() - self._begun
+        end = _event()
+        end.synchronize()
+        return bool(self._event.elapsed_time(end) / 1000 < BUSY * seconds)
+
+
+def _event() -> torch.cuda.Event:
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
 class Graphs:
     """The recorded steps of one network, by the shape of the batch and by what is trained."""
 
@@ -69,6 +92,8 @@ class Graphs:
         self._model, self._batch_loss, self._machine, self._batch_size = model, batch_loss, machine, batch_size
         self._seen: dict[object, int] = {}
         self._recorded: dict[object, _Recorded] = {}
+        self._left_out: set[object] = set()  # shapes that keep the GPU busy
+        self._stopwatch: _Stopwatch | None = None
         self._pool: Any = None
         self._trained: object = None
         self.failure = ""  # why nothing more is recorded
@@ -81,16 +106,14 @@ class Graphs:
     def compute(self, batch: Batch) -> Computed | None:
         """Return a batch's loss and outputs, its gradients being in the parameters; None: compute it the plain way.
 
-        So are the first steps of each shape, smaller batches, and all after a recording that failed."""
+        So are the first steps of each shape, smaller batches, what keeps the GPU busy, and all after a recording that
+        failed."""
         if self.failure or len(batch.targets) != self._batch_size:
             return None
         key = (batch.images.shape, batch.images.stride(), batch.targets.shape, batch.targets.dtype, self._trained)
         recorded = self._recorded.get(key)
         if recorded is None:
-            self._seen[key] = self._seen.get(key, 0) + 1
-            if self._seen[key] <= WARM_UP_STEPS or len(self._recorded) == MOST_SHAPES:
-                return None
-            recorded = self._try_to_record(batch)
+            recorded = self._try_to_record(batch) if self._is_worth_it(key) else None
             if recorded is None:
                 return None
             self._recorded[key] = recorded
@@ -102,6 +125,19 @@ class Graphs:
         found = recorded.computed
         weight = found.weight.clone() if isinstance(found.weight, Tensor) else found.weight
         return Computed(found.loss.clone(), weight, found.outputs.clone())
+
+    def _is_worth_it(self, key: object) -> bool:
+        """Say whether a step is to be recorded now: the GPU waited for the processor in the last one to warm up."""
+        if key in self._left_out or len(self._recorded) == MOST_SHAPES:
+            return False
+        self._seen[key] = self._seen.get(key, 0) + 1
+        if self._seen[key] == WARM_UP_STEPS:
+            self._stopwatch = _Stopwatch(self._machine.device)
+        if self._seen[key] <= WARM_UP_STEPS or self._stopwatch is None:
+            return False
+        if not self._stopwatch.gpu_waited():
+            self._left_out.add(key)
+        return key not in self._left_out
 
     def _try_to_record(self, batch: Batch) -> _Recorded | None:
         """Record a step on copies of the batch; nothing is computed yet. None, with `failure` set, where it fails."""
