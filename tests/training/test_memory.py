@@ -29,6 +29,19 @@ def test_an_mlp_takes_what_its_layers_keep() -> None:
     assert found.most_images(10) == 0
 
 
+def test_nothing_of_the_trial_stays_in_memory() -> None:
+    """A parameter's node of the graph is made anew for each forward, unless something still holds an old graph."""
+    model, seen = nn.Sequential(nn.Flatten(), nn.Linear(9, 5), nn.Sigmoid(), nn.Linear(5, 2)), []
+    weight = model.get_parameter("1.weight")
+    view = weight.expand_as(weight)
+    assert view.grad_fn is not None
+    view.grad_fn.next_functions[0][0].register_prehook(seen.append)  # type: ignore[union-attr]
+    assert estimate_memory(model, build_recipe({}), choose_machine(RUNTIME), (1, 3, 3)) is not None
+    del view
+    model(torch.ones(1, 1, 3, 3)).sum().backward()
+    assert not seen
+
+
 @pytest.mark.parametrize(
     ("optimizer", "share"),
     [({"name": "sgd"}, 0), ({"name": "sgd", "momentum": 0.9}, 1), ({"name": "adam"}, 2), ({"name": "adamw"}, 2)],

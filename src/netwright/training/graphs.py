@@ -79,6 +79,13 @@ class _Stopwatch:
         return bool(self._event.elapsed_time(end) / 1000 < BUSY * seconds)
 
 
+def _end_of_recording(device: torch.device) -> None:
+    """Record something that succeeds: after a failure torch's generator holds that it is being recorded still, and
+    would raise when something is drawn from it."""
+    with torch.cuda.graph(torch.cuda.CUDAGraph(), capture_error_mode="thread_local"):
+        torch.zeros(1, device=device)
+
+
 def _event() -> torch.cuda.Event:
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
@@ -145,12 +152,15 @@ class Graphs:
         if torch.cuda.max_memory_allocated(self._machine.device) > free:  # a graph has memory of its own, for good
             self.failure = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free"
             return None
+        stream = torch.cuda.current_stream(self._machine.device)
         try:
             return self._record(batch)
         except RuntimeError as error:  # what is not for graphs says so as it is recorded
             self.failure = str(error).partition("\n")[0]
             for parameter in self._model.parameters():
                 parameter.grad = None
+            torch.cuda.set_stream(stream)  # a failure leaves the one that was recorded from
+            _end_of_recording(self._machine.device)
             return None
 
     def _record(self, batch: Batch) -> _Recorded:

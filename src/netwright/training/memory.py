@@ -60,20 +60,20 @@ def estimate_memory(model: nn.Module, recipe: Recipe, machine: Machine, shape: t
 def _saved_bytes(model: nn.Module, machine: Machine, number: int, shape: tuple[int, ...]) -> int:
     """Return the bytes that a forward keeps, each piece of memory once, and two more of the largest."""
     own = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
-    kept: dict[int, int] = {}
+    kept: dict[int, torch.UntypedStorage] = {}
 
-    def keep(value: Tensor) -> Tensor:
+    def keep(value: Tensor) -> None:  # its memory and not itself: a layer that holds its own output is never freed
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return value
+            kept[storage.data_ptr()] = storage
 
     images = machine.arrange(torch.zeros(number, *shape, device=machine.device))
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value), machine.autocast():
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing), machine.autocast():
         outputs = model(images)
     for value in (images, outputs):
-        kept[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
-    return sum(kept.values()) + 2 * max(kept.values())
+        kept[value.untyped_storage().data_ptr()] = value.untyped_storage()
+    sizes = [storage.nbytes() for storage in kept.values()]
+    return sum(sizes) + 2 * max(sizes)
 
 
 def optimizer_share(recipe: Recipe, model: nn.Module) -> float:
