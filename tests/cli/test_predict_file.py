@@ -71,7 +71,8 @@ def test_killed_and_called_again_it_has_every_image_once(home: Path, tmp_path: P
     assert read.tolist() == ["label" in answer for answer in whole]
     assert table["label"][read].tolist() == [answer["label"] for answer in whole if "label" in answer]
     expected = [answer["probability"] for answer in whole if "label" in answer]
-    np.testing.assert_allclose(table["probability"][read], expected, atol=1e-6)
+    atol = 1e-3 if torch.cuda.is_available() else 1e-6  # for another number of images cuDNN takes other kernels
+    np.testing.assert_allclose(table["probability"][read], expected, atol=atol)
     assert "not an image" in table["error"][7]
 
 

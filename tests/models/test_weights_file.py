@@ -46,6 +46,7 @@ def test_a_state_dict_is_read_however_it_was_saved(kind: str, tmp_path: Path) ->
         torch.save({"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}}, path)
     elif kind == "parallel":
         torch.save({"state_dict": nn.DataParallel(network).state_dict(), "best_prec1": 0.5}, path)
+        network.cpu()  # it goes to a GPU where there is one
     elif kind == "compiled":
         torch.save({f"module._orig_mod.{name}": value for name, value in state.items()}, path)
     else:
