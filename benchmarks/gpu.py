@@ -61,10 +61,8 @@ def compare(work: Work, npz: Path, folder: Path, pairs: int) -> None:
             sides["classic"] = lambda: classic(work, pixels, targets)
         for name, side in sides.items():
             seconds.setdefault(name, []).append(side())
-        print(
-            f"{work.name}, turn {turn + 1}: { ({name: round(each[-1], 4) for name, each in seconds.items()}) }",
-            flush=True,
-        )
+        now = ", ".join(f"{name} {measured[-1]:.4f} s" for name, measured in seconds.items())
+        print(f"{work.name}, turn {turn + 1}: {now}", flush=True)
     print(f"{work.name}, batch {work.batch_size}, {len(targets):,} images")
     for name, measured in seconds.items():
         ratios = [other / ours for other, ours in zip(measured, seconds["netwright"], strict=False)]
