@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from netwright.evaluation.diagnosis import diagnose
+from netwright.evaluation.diagnosis_masks import diagnose_masks
 
 Curve = list[float]
 
@@ -130,3 +131,64 @@ def test_a_small_network_that_still_learns_is_too_short() -> None:
     assert "(0.645 in epoch 5, 0.636 in epoch 6)" in found["sentence"]
     turned = history(train_loss, [*val_loss[:5], 0.65], train, val)
     assert verdict(turned, num_val=153, majority=0.46)["verdict"] == "fine"
+
+
+def masks(rows: list[tuple[float, float, float, float]], **others: Any) -> dict[str, Any]:
+    """Diagnose epochs of (train loss, val loss, train mean Dice, val mean Dice) of masks, 78 % of whose pixels are of
+    one class: always that class has a mean Dice of 0.438. Right pixels stand beside it, which say less."""
+    names = ("train_loss", "val_loss", "train_mean_dice", "val_mean_dice")
+    records = [
+        {
+            "epoch": epoch,
+            "lr": 0.001,
+            "train_accuracy": 0.78,
+            "val_accuracy": 0.78,
+            **dict(zip(names, row, strict=True)),
+        }
+        for epoch, row in enumerate(rows, 1)
+    ]
+    best = min(records, key=lambda record: record["val_loss"])["epoch"]
+    given: dict[str, Any] = {"interval": [0.42, 0.5], "majority": 0.438, "best_epoch": best}
+    return diagnose_masks(records, **given | others)
+
+
+def test_a_first_epoch_of_masks_is_no_sign_of_anything() -> None:
+    """Membranes after 3 steps: train has 0.69, and val, judged by batch norm's first running numbers, one class."""
+    found = masks([(0.548, 0.629, 0.689, 0.438)])
+    assert found["verdict"] == "too_short"
+    assert "after 1 epoch train mean Dice is 0.689 and val 0.438" in found["sentence"]
+    assert "10 epochs" in found["advice"]
+
+
+def test_masks_that_still_get_better_are_too_short() -> None:
+    found = masks([(0.548, 0.629, 0.689, 0.438), (0.469, 0.602, 0.773, 0.552)])
+    assert found["verdict"] == "too_short" and "(0.629 in epoch 1, 0.602 in epoch 2)" in found["sentence"]
+
+
+def test_one_class_everywhere_is_not_learning_though_most_pixels_are_right() -> None:
+    """The loss falls as the network learns how frequent the classes are, and no more."""
+    found = masks([(0.7 - 0.03 * epoch, 0.69 - 0.03 * epoch, 0.45, 0.438) for epoch in range(6)])
+    assert found["verdict"] == "not_learning"
+    assert "one class everywhere (0.438; train 0.450, val 0.438)" in found["sentence"]
+    assert "cross_entropy_dice" in found["advice"]
+
+
+def test_masks_that_are_known_by_heart_overfit() -> None:
+    found = masks([(0.5, 0.5, 0.6, 0.6), (0.3, 0.4, 0.8, 0.75), (0.1, 0.45, 0.95, 0.76), (0.05, 0.6, 0.98, 0.75)])
+    assert found["verdict"] == "overfitting"
+    assert "train mean Dice is 0.980 and val 0.750, apart since epoch 2" in found["sentence"]
+    wide = masks([(0.5, 0.5, 0.8, 0.7)] * 4, interval=[0.5, 0.9])
+    assert wide["gap_opened_epoch"] is None  # two standard errors over few images are 0.2
+
+
+def test_good_masks_are_fine_and_augmented_ones_do_not_show_underfitting() -> None:
+    rows = [(0.3, 0.3, 0.8, 0.8), *[(0.2, 0.2, 0.87, 0.878)] * 6]
+    assert masks(rows)["verdict"] == "underfitting"
+    found = masks(rows, augmented=True)
+    assert found["verdict"] == "fine" and "mean Dice 0.870 on augmented images" in found["sentence"]
+    assert masks([(0.1, 0.1, 0.98, 0.98)] * 4, interval=None)["verdict"] == "fine"
+
+
+def test_masks_without_val_say_nothing() -> None:
+    given: dict[str, Any] = {"interval": None, "best_epoch": 1, "majority": 0.0}
+    assert diagnose_masks([{"epoch": 1, "train_mean_dice": 0.5}], **given)["verdict"] == "unknown"

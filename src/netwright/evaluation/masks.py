@@ -58,10 +58,18 @@ def image_scores(confusions: npt.NDArray[np.integer[Any]]) -> Floats:
 
 
 def majority(counts: Sequence[int], confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return what always saying the class of most pixels in train would give; `confusion` (K, K) is of the judged."""
+    """Return what always saying the class of most pixels in train would give: right pixels and mean Dice.
+
+    `confusion` (K, K) is of the judged images."""
     place = int(np.argmax(counts))
-    pixels = np.array(confusion).sum(axis=1)
-    return {"label": class_names[place], "accuracy": float(pixels[place] / max(1, pixels.sum()))}
+    pixels = np.array(confusion, dtype=np.float64).sum(axis=1)
+    answers = np.zeros((len(pixels), len(pixels)))
+    answers[:, place] = pixels
+    found = _numbers(answers)
+    return {
+        "label": class_names[place],
+        **{what: float(np.nan_to_num(found[what])) for what in ("accuracy", "mean_dice")},
+    }
 
 
 def _numbers(confusion: Floats) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from netwright.config.masks import IGNORED
 from netwright.config.optimization import Criterion
 from netwright.data.prepare import PreparedData
 from netwright.evaluation.compare import lost_pixels
+from netwright.evaluation.diagnosis_masks import diagnose_masks
 from netwright.evaluation.masks import image_scores, majority, mask_metrics
 from netwright.evaluation.outputs import Outputs
 from netwright.runs.folder import RunFolder
+from netwright.runs.history import Record
 from netwright.tasks.segmentation import Segmentation
 from netwright.tasks.task import Task, TrainTargets
-from netwright.workflows.judging_classes import explain as explain  # right pixels are an accuracy too
 
 DECIDING = ("mean_dice", "accuracy", "accuracy_interval", "mean_iou", "intervals", "loss", "num_samples", "dice_of")
 HEADLINE = "mean_dice"
@@ -85,6 +86,20 @@ def without_run(
 def predicted(outputs: Outputs) -> npt.NDArray[Any]:
     """Return each image's mean Dice (N,), 0 for one without a pixel that has a class."""
     return np.nan_to_num(image_scores(outputs.answers.numpy()))
+
+
+def explain(
+    history: list[Record], metrics: dict[str, Any], best_epoch: int, stopped_by: str, augmented: bool
+) -> dict[str, Any]:
+    """Say from the history whether the run over- or underfits; `metrics` are val's, or empty."""
+    return diagnose_masks(
+        history,
+        interval=metrics["intervals"]["mean_dice"] if metrics else None,
+        best_epoch=best_epoch,
+        majority=metrics["baselines"]["majority"]["mean_dice"] if metrics else 0.0,
+        stopped_by=stopped_by,
+        augmented=augmented,
+    )
 
 
 def optimism(metrics: dict[str, Any], networks: int) -> float | None:
