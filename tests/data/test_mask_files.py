@@ -128,7 +128,7 @@ def test_every_pair_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     ("masks", "said"),
     [
         ([np.zeros((24, 24), np.uint8)] * 3, "one class only"),
-        ([np.arange(576).reshape(24, 24) % 200], "more than 64 different values"),
+        ([np.arange(576).reshape(24, 24) % 200], r"more than 64 different values \(.*masks/0.png alone 200\)"),
     ],
     ids=["all empty", "smoothed"],
 )
@@ -139,6 +139,27 @@ def test_masks_that_can_not_be_learnt_from_are_refused(tmp_path: Path, masks: li
     if said == "one class only":
         with pytest.raises(DataError, match=said):
             opened(root, mask_classes={"a": 0, "b": 255})
+
+
+def test_what_was_found_is_said_and_a_value_of_one_mask_alone(tmp_path: Path) -> None:
+    masks = [Image.fromarray(BLOCKS)] * 6
+    assert opened(folder_of(tmp_path / "good", masks)).notices == ("classes of the masks by value: 0, 1, 2",)
+    slip = BLOCKS.copy()
+    slip[3, 3] = 77
+    notices = opened(folder_of(tmp_path / "slip", [*masks, Image.fromarray(slip)])).notices
+    assert notices[0] == "classes of the masks by value: 0, 1, 2, 77"
+    assert notices[1].startswith("only one mask has the value 77, ") and "masks/6.png" in notices[1]
+
+
+def test_masks_drawn_in_transparency_alone_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    drawn = Image.fromarray(np.dstack([BLOCKS * 0] * 3 + [BLOCKS * 100]))
+    with pytest.raises(DataError, match=r"masks/0\.png and 3 more\) have one class only \(0; transparency"):
+        opened(folder_of(tmp_path / "drawn", [drawn] * 4))
+    root = folder_of(tmp_path / "none", [Image.fromarray(BLOCKS)] * 2)
+    for path in (root / "masks").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="none/masks has no masks"):
+        opened(root)
 
 
 def test_a_folder_of_splits_in_either_order(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from netwright.errors import RecipeError
 
 NAMES = ("fc", "classifier", "heads", "head")
 _PASSES_ON = (nn.Dropout, nn.Identity)
+_OF_TWO_SIZES = ("low_classifier", "high_classifier")  # LR-ASPP adds the scores of features of two sizes
 
 
 class HeadLayers(nn.Sequential):
@@ -53,6 +54,8 @@ def find_head(network: nn.Module) -> HeadPlace:
         if isinstance(found, (nn.Linear, nn.Conv2d)):
             parent, _, last = (name or "").rpartition(".")
             return HeadPlace(parent, (last,))
+        if found is not None and all(hasattr(found, layer) for layer in _OF_TWO_SIZES):
+            return HeadPlace(name or "", _OF_TWO_SIZES)
     raise _headless(network)
 
 

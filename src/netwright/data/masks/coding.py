@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwright.config.masks import IGNORED, MOST_CLASSES, as_value
-from netwright.data.masks.values import Array, Look, is_gray
+from netwright.data.masks.values import MOST_VALUES, Array, Look, is_gray
 from netwright.errors import DataError, listed
 
 MOST_FOUND = 64  # distinct values that can be classes without anybody saying so; a smoothed mask has far more
 _BINARY = ("background", "foreground")
+_MOST_SAID = 12
+_ENOUGH_MASKS = 5  # a value that one of so many masks has may be a slip
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,7 @@ def found_coding(looks: Iterable[Look], ignored: Iterable[int | str]) -> tuple[C
     found = {int(value) for look in looks for value in plain.normal(np.array(sorted(look.values or ())), look.colours)}
     left = {as_value(value, colours) for value in ignored}
     if any(look.values is None for look in looks) or len(found - left) > MOST_FOUND:
-        raise DataError(
-            f"the masks have more than {MOST_FOUND} different values, as smoothed masks have, or JPEGs; save "
-            "them without loss, or say which value is which class: data.mask_classes"
-        )
+        raise _too_many(looks)
     notices: tuple[str, ...] = ()
     values = sorted(found - left)
     if not colours and not left and IGNORED in values and len(values) > 2:
@@ -93,16 +92,51 @@ def found_coding(looks: Iterable[Look], ignored: Iterable[int | str]) -> tuple[C
         left = {IGNORED}
         notices = (f"pixels of value {IGNORED} in masks are ignored; if they are a class: data.mask_classes",)
     if len(values) < 2:
-        only = listed(shown(value, colours) for value in values) or "nothing"
-        raise DataError(
-            f"all masks have one class only ({only}), so there is nothing to learn; give masks with two classes or more"
-        )
+        raise _nothing_to_learn(looks, values, left, colours)
     assert len(values) <= MOST_CLASSES
     names = _BINARY if values in ([0, 1], [0, 255]) and not colours else tuple(shown(v, colours) for v in values)
-    said = ", ".join(f"{name} {shown(v, colours)}" for name, v in zip(names, values, strict=True))
-    if names == _BINARY:
-        notices = (f"classes of the masks by value: {said}", *notices)
-    return Coding(names, tuple(values), tuple(sorted(left)), colours), notices
+    said = listed(
+        [f"{name} {shown(v, colours)}" if names == _BINARY else name for name, v in zip(names, values, strict=True)],
+        _MOST_SAID,
+    )
+    coding = Coding(names, tuple(values), tuple(sorted(left)), colours)
+    return coding, (f"classes of the masks by value: {said}", *notices, *_once(looks, coding))
+
+
+def _once(looks: list[Look], coding: Coding) -> list[str]:
+    """Return a notice for each value that one mask of several alone has, among three classes or more."""
+    if len(looks) < _ENOUGH_MASKS or len(coding.values) < 3:
+        return []
+    masks_of: dict[int, list[str]] = {value: [] for value in coding.values}
+    for look in looks:
+        for value in coding.normal(np.array(sorted(look.values or ())), look.colours).tolist():
+            masks_of.get(value, []).append(look.name)
+    return [
+        f"only one mask has the value {shown(value, coding.colours)}, {masks[0]}: if it is no class, say what is: "
+        "data.mask_classes"
+        for value, masks in masks_of.items()
+        if len(masks) == 1
+    ]
+
+
+def _too_many(looks: list[Look]) -> DataError:
+    most = max(looks, key=lambda look: MOST_VALUES + 1 if look.values is None else len(look.values))
+    number = f"more than {MOST_VALUES}" if most.values is None else str(len(most.values))
+    return DataError(
+        f"the masks have more than {MOST_FOUND} different values ({most.name} alone {number}), as smoothed masks "
+        "have, or JPEGs; save them without loss, or say which value is which class: data.mask_classes"
+    )
+
+
+def _nothing_to_learn(looks: list[Look], values: list[int], left: set[int], colours: bool) -> DataError:
+    only = listed(shown(value, colours) for value in values) or "nothing"
+    where = f" ({looks[0].name} and {len(looks) - 1} more)" if looks else ""
+    why = f"; {listed(shown(value, colours) for value in sorted(left))} is ignored" if left else ""
+    why += "; transparency is not read" if any(look.transparent for look in looks) else ""
+    return DataError(
+        f"all masks{where} have one class only ({only}{why}), so there is nothing to learn; give masks with two "
+        "classes or more"
+    )
 
 
 def _has_colours(looks: Iterable[Look]) -> bool:

@@ -145,7 +145,8 @@ def _coding(
         if isinstance(each, str):
             continue
         values, size = np.unique(each[0]), _size(images, row)
-        looks.append(Look(size, frozenset(values.tolist()) if len(values) <= MOST_VALUES else None, each[1]))
+        name = f"that of {images.sample_names[row]}"
+        looks.append(Look(size, frozenset(values.tolist()) if len(values) <= MOST_VALUES else None, each[1], name))
         if each[0].shape != size:
             height, width = each[0].shape
             wrong.append(

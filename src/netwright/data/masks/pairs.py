@@ -28,6 +28,8 @@ class Pairs:
         the other."""
         start = len(self.images)
         of_images, of_masks = _by_stem(images, masks), _by_stem(masks, images)
+        if of_images and not of_masks:
+            raise DataError(f"{masks} has no masks; expected image files with the names of those in {images}")
         for stem, (path, *others) in of_images.items():
             found = of_masks.pop(stem, [])
             if others:

@@ -16,6 +16,7 @@ from netwright.errors import DataError
 Array = npt.NDArray[Any]
 
 _GRAY_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")  # a palette's numbers count, not its colours
+_TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 _THREADS = 8
 MOST_VALUES = 256
 
@@ -23,11 +24,13 @@ MOST_VALUES = 256
 @dataclass(frozen=True)
 class Look:
     """What a mask file has: (height, width) and its distinct values; of `colours` 0xRRGGBB. `values` is None where
-    there are more than 256."""
+    there are more than 256. `name` is what messages call it; what is `transparent` is not read."""
 
     size: tuple[int, int]
     values: frozenset[int] | None
     colours: bool
+    name: str
+    transparent: bool = False
 
 
 def look_at(paths: Sequence[Path]) -> list[Look | str]:
@@ -35,12 +38,13 @@ def look_at(paths: Sequence[Path]) -> list[Look | str]:
 
     def one(path: Path) -> Look | str:
         try:
-            values, colours = read_values(path)
+            image = open_upright(path)
+            values, colours = values_of(image, path)
         except DataError as error:
             return str(error)
         found = np.unique(values)
         few = frozenset(found.tolist()) if len(found) <= MOST_VALUES else None
-        return Look((values.shape[0], values.shape[1]), few, colours)
+        return Look((values.shape[0], values.shape[1]), few, colours, str(path), image.mode in _TRANSPARENT)
 
     with quiet_pillow(), ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(one, paths))
