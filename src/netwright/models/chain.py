@@ -6,7 +6,7 @@ rows through 8-64-64-1, forward and backward, 287 µs by autograd layer by layer
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,28 @@ def layers_of(blocks: Iterable[nn.Module], adds: Iterable[bool] | None = None) -
     return tuple(found)
 
 
+How = tuple[tuple[float, bool], ...]  # of each layer: dropout, and whether its input is added
+
+
+class Chain(NamedTuple):
+    """Hidden layers, the head, and a Linear without bias beside them from the features to the outputs."""
+
+    layers: tuple[Layer, ...]
+    head: nn.Linear
+    beside: nn.Linear | None = None
+
+    @property
+    def how(self) -> How:
+        return tuple((layer.dropout, layer.adds) for layer in self.layers)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The head's weight and bias, those of the layers, that of the Linear beside."""
+        weights: list[Tensor] = [self.head.weight, self.head.bias]
+        weights += [weight for layer in self.layers for weight in (layer.linear.weight, layer.linear.bias)]
+        return weights if self.beside is None else [*weights, self.beside.weight]
+
+
 class Chained:
     """What a network's chain is made of, looked up once and not by name in every step.
 
@@ -51,7 +73,18 @@ class Chained:
     @property
     def is_hooked(self) -> bool:
         """Say whether somebody wants to see what single modules give."""
-        return any(module._forward_hooks or module._forward_pre_hooks for module in self._modules)
+        return any(
+            module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+            for module in self._modules
+        )
+
+
+@runtime_checkable
+class ChainNetwork(Protocol):
+    """A network that may be a chain and nothing else."""
+
+    def whole_chain(self) -> tuple[nn.Module, Chain] | None:
+        """Return what makes the features, and the chain that is all the rest; None where there is more to it."""
 
 
 def can_chain(network: nn.Module, rows: Tensor) -> bool:
@@ -63,52 +96,80 @@ def can_chain(network: nn.Module, rows: Tensor) -> bool:
 
 def run_chain(features: Tensor, layers: Sequence[Layer], head: nn.Linear, beside: nn.Linear | None = None) -> Tensor:
     """Run features (B, D) through hidden layers and the head, and add `beside` of the features: (B, num_outputs)."""
-    how = tuple((layer.dropout, layer.adds) for layer in layers)
-    weights = [weight for layer in layers for weight in (layer.linear.weight, layer.linear.bias)]
-    last = () if beside is None else (beside.weight,)
-    outputs: Tensor = _Chain.apply(how, features, head.weight, head.bias, *weights, *last)
+    chain = Chain(tuple(layers), head, beside)
+    outputs: Tensor = _Chain.apply(chain.how, features, *chain.weights)
     return outputs
+
+
+class Kept(NamedTuple):
+    """What backward needs of forward: features, then each layer's output and what it passed on, and dropout's noise."""
+
+    values: list[Tensor]
+    noises: list[Tensor | None]
+
+
+def chain_forward(how: How, features: Tensor, head: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, Kept]:
+    """Return outputs (B, num_outputs). `head`: weight and bias; `weights`: those of the layers, and one beside."""
+    hidden, kept = features, Kept([features], [])
+    for place, (dropout, adds) in enumerate(how):
+        given = torch.addmm(weights[2 * place + 1], hidden, weights[2 * place].t()).relu_()
+        noise = torch.empty_like(given).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
+        through = given if noise is None else given * noise
+        hidden = hidden + through if adds else through
+        kept.noises.append(noise)
+        kept.values.extend((given, hidden))
+    outputs = torch.addmm(head[1], hidden, head[0].t())
+    if len(weights) > 2 * len(how):
+        outputs = outputs.add_(features.mm(weights[-1].t()))
+    return outputs, kept
+
+
+def chain_backward(
+    how: How,
+    kept: Kept,
+    gradient: Tensor,
+    head: Tensor,
+    weights: Sequence[Tensor],
+    out: Sequence[Tensor],
+    *,
+    wants_features: bool = False,
+) -> Tensor | None:
+    """Write the gradients of the head's weight `head` and bias, and of `weights`, into `out`, in this order.
+
+    Returns that of the features where it is wanted. The sums are autograd's, with its bits."""
+    values = kept.values
+    torch.mm(gradient.t(), values[-1], out=out[0])
+    torch.sum(gradient, 0, out=out[1])
+    of_hidden = gradient.mm(head) if how or wants_features else gradient
+    for place in reversed(range(len(how))):
+        given, before, noise = values[2 * place + 1], values[2 * place], kept.noises[place]
+        of_sum = _relu_backward(of_hidden if noise is None else of_hidden * noise, given, 0)
+        torch.mm(of_sum.t(), before, out=out[2 * place + 2])
+        torch.sum(of_sum, 0, out=out[2 * place + 3])
+        if place or wants_features:
+            passed = of_sum.mm(weights[2 * place])
+            of_hidden = passed.add_(of_hidden) if how[place][1] else passed
+    if len(weights) > 2 * len(how):
+        torch.mm(gradient.t(), values[0], out=out[-1])
+        if wants_features:
+            of_hidden = of_hidden.add(gradient.mm(weights[-1]))
+    return of_hidden if wants_features else None
 
 
 class _Chain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, how: Any, features: Tensor, weight: Tensor, bias: Tensor, *weights: Tensor) -> Tensor:
-        hidden, kept = features, [features]
-        noises: list[Tensor | None] = []
-        for place, (dropout, adds) in enumerate(how):
-            given = torch.addmm(weights[2 * place + 1], hidden, weights[2 * place].t()).relu_()
-            noise = torch.empty_like(given).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
-            through = given if noise is None else given * noise
-            hidden = hidden + through if adds else through
-            noises.append(noise)
-            kept += [given, hidden]
-        outputs = torch.addmm(bias, hidden, weight.t())
-        if len(weights) > 2 * len(how):
-            outputs = outputs.add_(features.mm(weights[-1].t()))
-        ctx.how, ctx.noises = how, noises
-        ctx.num_kept = len(kept)
-        ctx.save_for_backward(*kept, weight, *weights)
+    def forward(ctx: Any, how: How, features: Tensor, weight: Tensor, bias: Tensor, *weights: Tensor) -> Tensor:
+        outputs, kept = chain_forward(how, features, (weight, bias), weights)
+        ctx.how, ctx.noises, ctx.num_kept = how, kept.noises, len(kept.values)
+        ctx.save_for_backward(*kept.values, weight, bias, *weights)
         return outputs
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         saved = ctx.saved_tensors
-        kept, weight, weights = saved[: ctx.num_kept], saved[ctx.num_kept], saved[ctx.num_kept + 1 :]
-        features, wants_features = kept[0], ctx.needs_input_grad[1]
-        of_head = gradient.t().mm(kept[-1]), gradient.sum(0)
-        of_weights: list[Tensor] = []
-        of_hidden = gradient.mm(weight)
-        for place in reversed(range(len(ctx.how))):
-            _, adds = ctx.how[place]
-            given, noise, before = kept[2 * place + 1], ctx.noises[place], kept[2 * place]
-            of_given = of_hidden if noise is None else of_hidden * noise
-            of_sum = _relu_backward(of_given, given, 0)
-            of_weights[:0] = of_sum.t().mm(before), of_sum.sum(0)
-            if place or wants_features:
-                passed = of_sum.mm(weights[2 * place])
-                of_hidden = passed.add_(of_hidden) if adds else passed
-        if len(weights) > 2 * len(ctx.how):
-            of_weights.append(gradient.t().mm(features))
-            if wants_features:
-                of_hidden = of_hidden.add(gradient.mm(weights[-1]))
-        return None, of_hidden if wants_features else None, *of_head, *of_weights
+        kept, given = Kept(list(saved[: ctx.num_kept]), ctx.noises), saved[ctx.num_kept :]
+        out = [torch.empty_like(each, memory_format=torch.contiguous_format) for each in given]
+        of_features = chain_backward(
+            ctx.how, kept, gradient, given[0], given[2:], out, wants_features=ctx.needs_input_grad[1]
+        )
+        return None, of_features, *out

@@ -8,14 +8,14 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from netwright.config.models import Linear, Mlp
-from netwright.models.chain import Chained, can_chain, layers_of, run_chain
+from netwright.models.chain import Chain, Chained, can_chain, layers_of, run_chain
 from netwright.models.layers import hidden_layers, output_layer
 from netwright.models.request import Request
 from netwright.models.row_features import OneHotFeatures
 
 
 class FlatNetwork(nn.Sequential):
-    """The layers of a network for a table's rows: hidden layers and head are one step of autograd, see `chain`."""
+    """Hidden layers and head, which are one step of autograd where they can be, see `chain`."""
 
     _chained: Chained | None = None
 
@@ -29,6 +29,14 @@ class FlatNetwork(nn.Sequential):
         assert flatten is not None and isinstance(head, nn.Linear)
         outputs = run_chain(flatten(rows), chained.layers, head)
         return outputs if output is None else output(outputs)
+
+    def whole_chain(self) -> tuple[nn.Module, Chain] | None:
+        chained, parts = self._chain(), self._modules
+        flatten, head = parts["flatten"], parts["head"]
+        if chained.layers is None or chained.is_hooked or "output" in parts:
+            return None
+        assert flatten is not None and isinstance(head, nn.Linear)
+        return flatten, Chain(chained.layers, head)
 
     def _chain(self) -> Chained:
         parts = (self._modules.get("hidden"), self._modules["head"])
@@ -68,4 +76,4 @@ def _flat_network(request: Request, hidden: nn.Sequential, num_features: int) ->
     last = output_layer(request.output, request.num_outputs)
     if last is not None:
         layers["output"] = last
-    return FlatNetwork(layers) if request.image_size == (1, 1) else nn.Sequential(layers)
+    return FlatNetwork(layers)

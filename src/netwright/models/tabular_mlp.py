@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from netwright.config.models import TabularMlp
-from netwright.models.chain import Chained, can_chain, layers_of, run_chain
+from netwright.models.chain import Chain, Chained, can_chain, layers_of, run_chain
 from netwright.models.layers import ACTIVATIONS, output_layer, pieces_for
 from netwright.models.request import Request
 from netwright.models.row_features import EmbeddedFeatures
@@ -42,6 +42,13 @@ class TabularNetwork(nn.Module):
             assert isinstance(self.head, nn.Linear)
             outputs = run_chain(features, chained.layers, self.head, self.linear)
         return outputs if self.output is None else self.output(outputs)
+
+    def whole_chain(self) -> tuple[nn.Module, Chain] | None:
+        chained = self._chain()
+        if chained.layers is None or chained.is_hooked or self.output is not None:
+            return None
+        assert isinstance(self.head, nn.Linear)
+        return self.features, Chain(chained.layers, self.head, self.linear)
 
     def _chain(self) -> Chained:
         parts = (self.blocks, self.head)

@@ -12,7 +12,7 @@ from netwright.config.models import Output
 from netwright.config.optimization import Bce, BceWithLogits, ClassWeights, Criterion, CrossEntropy, Nll
 from netwright.config.recipe import num_outputs_for, output_for
 from netwright.errors import RecipeError
-from netwright.tasks.task import BatchLoss, TrainTargets
+from netwright.tasks.task import BatchLoss, TrainTargets, gradient_by_autograd
 
 
 @dataclass(frozen=True)
@@ -129,16 +129,41 @@ def _nll(weights: Tensor | None) -> BatchLoss:
     return lambda outputs, targets: (functional.nll_loss(outputs.float(), targets, weights), weights[targets].sum())
 
 
+@dataclass(frozen=True)
+class _CrossEntropy:
+    """Without class weights."""
+
+    smoothing: float
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
+        return functional.cross_entropy(outputs.float(), targets, label_smoothing=self.smoothing), len(targets)
+
+    def with_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int, Tensor]:
+        """See `LossWithGradient`."""
+        if self.smoothing or targets.dim() == 2:
+            return gradient_by_autograd(self, outputs, targets)
+        aten = torch.ops.aten
+        logs = aten._log_softmax.default(outputs, 1, False)
+        loss, total = aten.nll_loss_forward.default(logs, targets, None, _MEAN, _NO_CLASS)
+        of_logs = aten.nll_loss_backward.default(_ONE, logs, targets, None, _MEAN, _NO_CLASS, total)
+        return loss, len(targets), aten._log_softmax_backward_data.default(of_logs, logs, 1, torch.float32)
+
+
+_ONE = torch.ones(())  # what backward begins with
+_MEAN, _NO_CLASS = 1, -100  # torch's words for the mean, and for targets that are left out: there are none
+
+
 def _cross_entropy(weights: Tensor | None, smoothing: float) -> BatchLoss:
     """Return cross-entropy of logits (B, K) and classes (B,) or shares of classes (B, K).
 
     torch divides the weighted losses of shares by B, and those of classes by the sum of their weights. Here both are
     divided by the weights that the targets have, so that a share of 1 is the same as the class."""
 
+    if weights is None:
+        return _CrossEntropy(smoothing)
+
     def batch_loss(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
         outputs = outputs.float()
-        if weights is None:
-            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing), len(targets)
         if targets.dim() == 1:
             loss = functional.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
             return loss, weights[targets].sum()

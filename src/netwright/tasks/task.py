@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from netwright.config.models import Output
@@ -55,6 +56,23 @@ class BatchLoss(Protocol):
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
         """Return the mean loss () of a batch and its weight: the number of samples, or their class weights' sum."""
+
+
+@runtime_checkable
+class LossWithGradient(BatchLoss, Protocol):
+    """A criterion that gives its gradient without autograd."""
+
+    def with_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int, Tensor]:
+        """Return what calling it gives, and the gradient by outputs (B, …) float32, with the bits of autograd."""
+
+
+def gradient_by_autograd(loss: BatchLoss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int, Tensor]:
+    """Return what a criterion gives, and its gradient by outputs (B, …)."""
+    outputs = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        value, weight = loss(outputs, targets)
+    (gradient,) = torch.autograd.grad(value, outputs)
+    return value.detach(), weight, gradient
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,6 @@ from netwright.runtime.randomness import seeds_of_epoch, set_seed
 from netwright.training.averaging import average, averaged
 from netwright.training.clock import Clock
 from netwright.training.fine_tuning import enter_epoch, train_mode
-from netwright.training.graphs import Graphs
 from netwright.training.head_solver import penalty_of
 from netwright.training.not_finite import (
     NotFinite,
@@ -40,6 +39,8 @@ from netwright.training.not_finite import (
 )
 from netwright.training.plan import Listener, Plan
 from netwright.training.schedule import Position, is_constant, lr_factor
+from netwright.training.shortcut import Shortcut
+from netwright.training.shortcuts import build_shortcut
 from netwright.training.solve import solve_epoch
 from netwright.training.state import Progress, TrainingState
 
@@ -48,13 +49,11 @@ def fit(state: TrainingState, plan: Plan, listener: Listener) -> None:
     """Train until the recipe's last epoch, its patience or its time is reached; `state` is changed in place.
 
     Raises Interrupted (after a checkpoint) when the listener asks to stop, WorkFailed when the loss is not finite."""
-    graphs = None
-    if plan.recipe.runtime.cuda_graphs is True and plan.solver is None:
-        graphs = Graphs(state.model, plan.batch_loss, plan.machine, plan.train.batch_size)
+    shortcut = build_shortcut(state.model, plan, plan.machine)
     with Clock(plan, state) as clock:
         while not state.progress.finished:
             if plan.solver is None:
-                train_epoch(state, plan, listener, clock, graphs)
+                train_epoch(state, plan, listener, clock, shortcut)
             else:
                 solve_epoch(state, plan, plan.solver)
             state.progress.epoch_seconds += clock.lap()
@@ -83,13 +82,13 @@ def end_epoch(state: TrainingState, plan: Plan, record: Record, clock: Clock) ->
 
 
 def train_epoch(
-    state: TrainingState, plan: Plan, listener: Listener, clock: Clock, graphs: Graphs | None = None
+    state: TrainingState, plan: Plan, listener: Listener, clock: Clock, shortcut: Shortcut | None = None
 ) -> None:
     """Train on the rest of the present epoch, from the batch where the run stands."""
     training, progress = plan.recipe.training, state.progress
     enter_epoch(state.model, state.optimizer, training, progress.epoch)
-    if graphs is not None:
-        graphs.enter_epoch()
+    if shortcut is not None:
+        shortcut.enter_epoch()
     total = plan.train.num_batches
     seeds = seeds_of_epoch(training.seed, "step", progress.epoch, total)
     group_weight: Tensor | float = 0.0
@@ -102,9 +101,9 @@ def train_epoch(
         before = statistics(state.model, training)
         try:
             if not broken:  # else a batch of this group was not finite, and its update is left out
-                group_weight = group_weight + train_batch(state, plan, batch, graphs)
+                group_weight = group_weight + train_batch(state, plan, batch, shortcut)
             if group_end and not broken:
-                update(state, plan, group_weight)
+                update(state, plan, group_weight, shortcut)
         except NotFinite as found:
             leave_out(state, plan, batch, found, before)
             broken = True
@@ -119,9 +118,9 @@ def train_epoch(
     check_epoch(state, plan, batch)
 
 
-def train_batch(state: TrainingState, plan: Plan, batch: Batch, graphs: Graphs | None = None) -> Tensor | int:
+def train_batch(state: TrainingState, plan: Plan, batch: Batch, shortcut: Shortcut | None = None) -> Tensor | int:
     """Add one batch's gradient and its share of the epoch's sums; return the batch's weight."""
-    computed = graphs.compute(batch) if graphs is not None else None
+    computed = shortcut.compute(batch) if shortcut is not None else None
     if computed is not None:  # the gradient with it
         loss, weight, outputs = computed.loss, computed.weight, computed.outputs
     else:
@@ -144,7 +143,7 @@ def train_batch(state: TrainingState, plan: Plan, batch: Batch, graphs: Graphs |
     return weight
 
 
-def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> None:
+def update(state: TrainingState, plan: Plan, group_weight: Tensor | float, shortcut: Shortcut | None = None) -> None:
     """Change the weights by the gradients that were gathered since the last update."""
     training = plan.recipe.training
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
@@ -153,7 +152,8 @@ def update(state: TrainingState, plan: Plan, group_weight: Tensor | float) -> No
         torch._foreach_div_(gradients, group_weight)
     norm = nn.utils.get_total_norm(gradients) if training.clip_norm is not None else None
     if looks_now(state, plan):
-        check_gradient(gradients, norm)
+        whole = shortcut.whole_gradient if shortcut is not None else None
+        check_gradient(gradients if whole is None else [whole], norm)
     elif norm is not None:
         note(state, "the gradient", norm)
     if training.clip_norm is not None and norm is not None:

@@ -19,6 +19,7 @@ from netwright.data.batches import Batch
 from netwright.errors import RecipeError
 from netwright.runtime.machine import Machine
 from netwright.tasks.task import BatchLoss
+from netwright.training.shortcut import Computed
 
 WARM_UP_STEPS = 3  # cuDNN tries its kernels and cuBLAS takes its workspace in them, which is not to be recorded
 MOST_SHAPES = 8  # each has memory of its own
@@ -44,15 +45,6 @@ def can_graph(recipe: Recipe, machine: Machine) -> bool:
     Python in those may do something else in every step, of which a graph would know nothing."""
     own = isinstance(recipe.model, CustomModel) or isinstance(recipe.criterion, CustomCriterion)
     return machine.device.type == "cuda" and not own and recipe.training.accumulation_steps == 1
-
-
-@dataclass(frozen=True)
-class Computed:
-    """What a step made before its update: the loss () and what it weighs, and outputs (B, …), all without gradient."""
-
-    loss: Tensor
-    weight: Tensor | int
-    outputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -95,6 +87,8 @@ def _event() -> torch.cuda.Event:
 class Graphs:
     """The recorded steps of one network, by the shape of the batch and by what is trained."""
 
+    whole_gradient: Tensor | None = None
+
     def __init__(self, model: nn.Module, batch_loss: BatchLoss, machine: Machine, batch_size: int) -> None:
         self._model, self._batch_loss, self._machine, self._batch_size = model, batch_loss, machine, batch_size
         self._seen: dict[object, int] = {}
@@ -106,15 +100,13 @@ class Graphs:
         self.failure = ""  # why nothing more is recorded
 
     def enter_epoch(self) -> None:
-        """Look at what gradual unfreezing changes: modes, and what gets a gradient."""
+        """See `Shortcut`."""
         modes = tuple(module.training for module in self._model.modules())
         self._trained = (modes, tuple(parameter.requires_grad for parameter in self._model.parameters()))
 
     def compute(self, batch: Batch) -> Computed | None:
-        """Return a batch's loss and outputs, its gradients being in the parameters; None: compute it the plain way.
-
-        So are the first steps of each shape, smaller batches, what keeps the GPU busy, and all after a recording that
-        failed."""
+        """See `Shortcut`. The plain way: the first steps of each shape, smaller batches, what keeps the GPU busy, and
+        all after a recording that failed."""
         if self.failure or len(batch.targets) != self._batch_size:
             return None
         key = (batch.images.shape, batch.images.stride(), batch.targets.shape, batch.targets.dtype, self._trained)

@@ -15,17 +15,22 @@ class QuickAdam:
         self._decoupled = isinstance(optimizer, torch.optim.AdamW)
         self._is_fused, self._change = fused, self._fused if fused else self._sum_by_sum
         self._known: list[list[dict[str, Any]]] = []  # each parameter's state, group by group, after a step of torch's
+        self._steps: Tensor | None = None  # how many there were, shared by all where they are equal
 
     def __call__(self) -> None:
         with torch.no_grad():
             gradients = [[parameter.grad for parameter in group["params"]] for group in self._groups]
             if not self._is_usual(gradients):
+                self._take_apart()
                 self._plain(self._optimizer)
                 self._look_at_state()
                 return
+            if self._steps is not None:
+                self._steps.add_(1)
             for group, of_group, known in zip(self._groups, gradients, self._known, strict=True):
                 steps = [state["step"] for state in known]
-                torch._foreach_add_(steps, 1)
+                if self._steps is None:
+                    torch._foreach_add_(steps, 1)
                 self._change(
                     group,
                     of_group,
@@ -37,8 +42,25 @@ class QuickAdam:
     def _look_at_state(self) -> None:
         state = self._optimizer.state
         self._known = [[state.get(parameter, {}) for parameter in group["params"]] for group in self._groups]
+        self._put_together()
         if not self._is_fused and any(len({float(kept.get("step", 0)) for kept in known}) > 1 for known in self._known):
             self._known = []  # sums over lists take one number of steps for all
+
+    def _put_together(self) -> None:
+        """Give all parameters one number of steps, if it is the same: adding 1 to six tensors takes 20 µs, to one 3."""
+        states = [state for known in self._known for state in known]
+        steps = [state["step"] for state in states if "step" in state]
+        if len(steps) == len(states) and all(each.device.type == "cpu" and each == steps[0] for each in steps):
+            self._steps = steps[0]
+            for state in states:
+                state["step"] = self._steps
+
+    def _take_apart(self) -> None:
+        """Give each its own again, for torch adds 1 to each."""
+        if self._steps is not None:
+            for state in self._optimizer.state.values():
+                state["step"] = state["step"].clone()
+            self._steps = None
 
     @property
     def _groups(self) -> list[dict[str, Any]]:

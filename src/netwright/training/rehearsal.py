@@ -12,6 +12,7 @@ from netwright.training.fine_tuning import build_staged_optimizer, train_mode
 from netwright.training.graphs import WARM_UP_STEPS, Graphs
 from netwright.training.optimizer import Kernel
 from netwright.training.plan import Plan
+from netwright.training.shortcuts import build_shortcut
 
 
 class Rehearsal:
@@ -27,21 +28,20 @@ class Rehearsal:
         self._optimizer = build_staged_optimizer(plan.recipe.optimizer, self._model, kernel=kernel, bf16=bf16)
         for group in self._optimizer.param_groups:
             group["lr"] = 0.0 * group["lr"]  # a tensor on some devices
-        self._graphs: Graphs | None = None
-        if graphed:
-            machine = in_memory_format(plan.machine, memory_format_name(memory_format))
-            self._graphs = Graphs(self._model, plan.batch_loss, machine, plan.train.batch_size)
-            self._graphs.enter_epoch()
+        machine = in_memory_format(plan.machine, memory_format_name(memory_format))
+        self._shortcut = build_shortcut(self._model, plan, machine, graphed=graphed)
+        if self._shortcut is not None:
+            self._shortcut.enter_epoch()
 
     def warm_up(self, batches: list[Batch], machine: Machine) -> None:
         """Run the steps before which nothing is recorded, and the one in which it is; none without graphs."""
-        for batch in batches if self._graphs is not None else ():
+        for batch in batches if isinstance(self._shortcut, Graphs) else ():
             for _ in range(WARM_UP_STEPS + 1):
                 self.step(batch, machine)
 
     def step(self, batch: Batch, machine: Machine) -> None:
         """Run one step, forward, backward and update, and wait for its end."""
-        if self._graphs is None or self._graphs.compute(batch) is None:
+        if self._shortcut is None or self._shortcut.compute(batch) is None:
             with machine.autocast():
                 outputs = self._model(machine.arrange(batch.images))
             self._plan.batch_loss(outputs, batch.targets)[0].backward()  # type: ignore[no-untyped-call]
