@@ -43,6 +43,6 @@ def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
     )
     lines = sum(1 for line in made.text.splitlines() if line.strip())  # blank ones don't count
     if lines >= MOST_LINES:
-        raise InputError(f"the script would have {lines} lines, and a readable one has {MOST_LINES}: too many layers")
+        raise InputError(f"the script would have {lines} lines, and a readable one has {MOST_LINES}; keep the bundle")
     write_atomic(path, made.text.encode())
     return {"run": str(folder.path), "script": str(path), "lines": lines, "left_out": list(made.left_out)}

@@ -114,16 +114,13 @@ def _schedule(scheduler: LrScheduler, lr: float, made: LearningCode) -> list[str
             arguments = {"factor": wanted.factor, "patience": wanted.patience, "threshold": wanted.threshold}
             return call(f"{space}.ReduceLROnPlateau", optimizer, **arguments).lines(4, "scheduler = ")
         case "one_cycle":
-            main = call(
-                f"{space}.OneCycleLR",
-                optimizer,
-                max_lr=lr,
-                total_steps=steps,
-                pct_start=wanted.up_fraction,
-                div_factor=wanted.start_division,
-                final_div_factor=wanted.end_division,
-                cycle_momentum=False,
-            )
+            given = {
+                "pct_start": (wanted.up_fraction, 0.3),
+                "div_factor": (wanted.start_division, 25.0),
+                "final_div_factor": (wanted.end_division, 1e4),
+            }
+            others = {name: value for name, (value, torchs) in given.items() if value != torchs}
+            main = call(f"{space}.OneCycleLR", optimizer, max_lr=lr, total_steps=steps, **others, cycle_momentum=False)
         case "cosine":
             main = call(f"{space}.CosineAnnealingLR", optimizer, T_max=rest, eta_min=lr * wanted.final_fraction)
         case "step":

@@ -42,11 +42,9 @@ def write_mask_script(
         "file": file,
         "weights_file": "weights.pt",
         "left_out": left_out,
-        "constants": "\n".join(_constants(recipe, images, masks, bundle_path)),
-        "to_tensor": "\n".join(_to_tensor(bundle.transform)),
+        "constants": "\n".join([*_constants(recipe, images, masks, bundle_path), *_normalised(bundle.transform)]),
         "read_mask": "\n".join(_read_mask(recipe)),
         "augmentation": "\n".join(augmentation),
-        "rotates": any("functional.rotate" in line for line in augmentation),
         "mode": "L" if bundle.in_channels == 1 else "RGB",
         "channels": bundle.in_channels,
         "num_outputs": bundle.task.num_outputs,
@@ -56,10 +54,11 @@ def write_mask_script(
         "transposed": model.up == "transposed",
         "plain_criterion": "\n".join(_torchs_criterion(recipe.criterion)),
         "criterion": "\n".join(_criterion(recipe.criterion, bundle.task.num_outputs)),
+        "functions": "".join(f"\n{each}\n" for each in learning.functions),
         "learning": "\n".join(learning.build),
         "every": learning.every,
         "epoch_call": "\n".join(_epoch_call(learning.every)),
-        "loaders": "\n".join(_loaders(sizes, recipe.training.batch_size)),
+        "loaders": "\n".join(_loaders(sizes, recipe.training.batch_size, bool(augmentation))),
         "splits": "\n".join(_splits(sizes)),
         "has_val": "val" in sizes,
         "has_test": "test" in sizes,
@@ -93,25 +92,24 @@ def _folders(recipe: Recipe) -> tuple[Path, Path]:
 
 def _constants(recipe: Recipe, images: Path, masks: Path, bundle_path: Path) -> list[str]:
     classes = recipe.data.mask_classes or {}
-    lines = Call("", tuple(text(name) for name in classes), "[]").lines(0, "CLASSES = ")
-    numbers = tuple(f"0x{value[1:]}" if isinstance(value, str) else str(value) for value in classes.values())
-    lines += Call("", numbers, "[]").lines(0, "VALUES = ", "  # of a mask's pixels, class by class")
+    numbers = (f"0x{value[1:]}" if isinstance(value, str) else str(value) for value in classes.values())
+    of_class = tuple(f"{text(name)}: {number}" for name, number in zip(classes, numbers, strict=True))
+    lines = Call("", of_class, "{}").lines(0, "CLASSES = ")
     lines += [f"IMAGES, MASKS = Path({text(str(images))}), Path({text(str(masks))})"]
     lines += [f"BUNDLE = {text(str(bundle_path))}", 'WEIGHTS = "weights.pt"']
     training = recipe.training
     return [*lines, f"EPOCHS, BATCH_SIZE, SEED = {training.epochs}, {training.batch_size}, {training.seed}"]
 
 
-def _to_tensor(transform: EvalTransform) -> list[str]:
-    """Write the steps from a picture to a tensor. Raises InputError for floats and resized pictures."""
+def _normalised(transform: EvalTransform) -> list[str]:
+    """Write mean and deviation of the channels. Raises InputError for floats and resized pictures."""
     if transform.kind != "images" or transform.value_range not in (None, (0, 255)):
         raise InputError("the images are floats, or go through a transform of your own, which eject can't write")
     if transform.resize is not None:
         raise InputError(
             "the images were resized to one size, which the script for masks does not know; keep the bundle"
         )
-    steps = (call("transforms.ToTensor"), call("transforms.Normalize", list(transform.mean), list(transform.std)))
-    return Call("", steps, "[]").lines(0, "to_tensor = ")
+    return [f"MEAN = {list(transform.mean)}", f"STD = {list(transform.std)}"]
 
 
 def _read_mask(recipe: Recipe) -> list[str]:
@@ -121,7 +119,7 @@ def _read_mask(recipe: Recipe) -> list[str]:
             "    values = red * 65536 + green * 256 + blue",
         ]
     return [
-        '    image = image.convert("L") if image.mode in ("1", "RGB", "RGBA") else image',
+        '    image = image.convert("L") if image.mode in ("1", "LA", "RGB", "RGBA") else image',
         "    values = np.asarray(image)",
     ]
 
@@ -143,8 +141,7 @@ def _augmentation(parts: tuple[Augmentation, ...]) -> tuple[list[str], list[str]
             case "rotation":
                 turned = [
                     f"    angle = float(torch.empty(()).uniform_({-part.degrees}, {part.degrees}))",
-                    "    bilinear = transforms.InterpolationMode.BILINEAR",
-                    "    image = functional.rotate(image, angle, bilinear)",
+                    "    image = functional.rotate(image, angle, transforms.InterpolationMode.BILINEAR)",
                     "    mask = functional.rotate(mask[None], angle, fill=IGNORED)[0]",
                 ]
                 left_out.append("corners of rotated images are black in the run, and the mean here")
@@ -157,19 +154,20 @@ def _augmentation(parts: tuple[Augmentation, ...]) -> tuple[list[str], list[str]
 
 
 def _splits(sizes: dict[str, int]) -> list[str]:
-    """Return the lines of a dict of splits of as many images as the run's."""
-    lines, at = [], 0
+    """Return the line that returns a dict of splits of as many pairs as the run's."""
+    parts, at = [], 0
     for split in [name for name in ("val", "test") if name in sizes]:
-        lines.append(f'        "{split}": Pairs(pairs[{at or ""}:{at + sizes[split]}]),')
+        parts.append(f'"{split}": pairs[{at or ""}:{at + sizes[split]}]')
         at += sizes[split]
-    return [f'        "train": Pairs(pairs[{at or ""}:], training=True),', *lines]
+    return Call("", (f'"train": pairs[{at or ""}:]', *parts), "{}").lines(4, "return ")
 
 
-def _loaders(sizes: dict[str, int], batch_size: int) -> list[str]:
+def _loaders(sizes: dict[str, int], batch_size: int, augmented: bool) -> list[str]:
     last = ["drop_last=True"] if sizes["train"] % batch_size == 1 else []  # batch norm and one image
-    parts = ('splits["train"]', "batch_size=BATCH_SIZE", "shuffle=True", *last)
+    collate = "collate_fn=lambda p: read(p, True)" if augmented else "collate_fn=read"
+    parts = ('splits["train"]', "BATCH_SIZE", "shuffle=True", *last, collate)
     lines = Call("DataLoader", parts).lines(4, "train_loader = ")
-    return lines + (['    val_loader = DataLoader(splits["val"])'] if "val" in sizes else [])
+    return lines + (['    val_loader = DataLoader(splits["val"], collate_fn=read)'] if "val" in sizes else [])
 
 
 def _epoch_call(every: str) -> list[str]:
@@ -223,48 +221,44 @@ def _criterion(criterion: Criterion, num_outputs: int) -> list[str]:
         case CrossEntropy():
             return []
         case BceWithLogits():
-            return ["", *_BCE, ""]
+            said, lines = "Binary cross-entropy over the pixels that have a class.", _bce("return ")
         case Dice():
-            return ["", *_dice(criterion.smooth, num_outputs, "criterion"), ""]
+            said = "1 less the mean over classes of Dice's coefficient of a batch."
+            lines = _dice(criterion.smooth, num_outputs, "return 1 - ")
         case CrossEntropyDice() | BceDice():
-            first = "nn.functional.cross_entropy(outputs, targets, ignore_index=IGNORED)"
-            own = _BCE if isinstance(criterion, BceDice) else []
-            first = "bce(outputs, targets)" if own else first
-            own = [line.replace("def criterion", "def bce") for line in own]
-            return ["", *own, *([""] if own else []), *_dice(criterion.smooth, num_outputs, "dice_loss"), "",
-                    "def criterion(outputs, targets):",
-                    '    """Pixels and regions together."""',
-                    f"    pixels = {first}",
-                    f"    return pixels + {criterion.dice_weight} * dice_loss(outputs, targets)",
-                    ""]  # fmt: skip
+            said = "Cross-entropy of pixels and Dice's coefficient of classes in a batch, together."
+            pixels = ["pixels = nn.functional.cross_entropy(outputs, targets, ignore_index=IGNORED)"]
+            pixels = _bce("pixels = ") if isinstance(criterion, BceDice) else pixels
+            returned = f"return pixels + {criterion.dice_weight} * (1 - dice)"
+            dice = _dice(criterion.smooth, num_outputs, "dice = ")
+            lines = [*pixels, *(line for line in dice if line not in pixels), returned]
         case Focal():
-            return ["", "def criterion(outputs, targets):",
-                    '    """Focal loss: pixels that are easy count little."""',
-                    '    cross = {"ignore_index": IGNORED, "reduction": "none"}',
-                    "    losses = nn.functional.cross_entropy(outputs, targets, **cross)",
-                    f"    losses = (1 - torch.exp(-losses)).clamp(min=1e-12) ** {criterion.gamma} * losses",
-                    "    return losses[targets != IGNORED].mean()",
-                    ""]  # fmt: skip
-    raise InputError("the criterion is your own, any code, which eject can't write")
+            said = "Focal loss: pixels that are easy count little."
+            lines = ['cross = {"ignore_index": IGNORED, "reduction": "none"}',
+                     "losses = nn.functional.cross_entropy(outputs, targets, **cross)",
+                     f"losses = (1 - torch.exp(-losses)).clamp(min=1e-12) ** {criterion.gamma} * losses",
+                     "return losses[targets != IGNORED].mean()"]  # fmt: skip
+        case _:
+            raise InputError("the criterion is your own, any code, which eject can't write")
+    inner = [f'"""{said}"""', *lines]
+    return ["", "def criterion(outputs, targets):", *(f"    {line}" for line in inner), ""]
 
 
-_BCE = [
-    "def criterion(outputs, targets):",
-    '    """Binary cross-entropy over the pixels that have a class."""',
-    "    kept = targets != IGNORED",
-    "    logits, second = outputs[:, 0][kept], targets[kept].float()",
-    "    return nn.functional.binary_cross_entropy_with_logits(logits, second)",
-]
-
-
-def _dice(smooth: float, num_outputs: int, name: str) -> list[str]:
+def _bce(before: str) -> list[str]:
+    loss = "nn.functional.binary_cross_entropy_with_logits(logits, second)"
     return [
-        f"def {name}(outputs, targets):",
-        '    """1 less the mean over classes of Dice\'s coefficient of a batch."""',
-        "    kept = (targets != IGNORED).unsqueeze(1)",
-        f"    scores = {_SCORES[num_outputs == 1]} * kept",
-        "    targets = targets.unsqueeze(1).masked_fill(~kept, 0)",
-        "    ones = torch.zeros_like(scores).scatter_(1, targets, kept.to(scores.dtype))",
-        "    both, all_of = (scores * ones).sum((0, 2, 3)), (scores + ones).sum((0, 2, 3))",
-        f"    return 1 - ((2 * both + {smooth}) / (all_of + {smooth})).mean()",
+        "kept = targets != IGNORED",
+        "logits, second = outputs[:, 0][kept], targets[kept].float()",
+        f"{before}{loss}",
+    ]
+
+
+def _dice(smooth: float, num_outputs: int, before: str) -> list[str]:
+    return [
+        "kept = targets != IGNORED",
+        f"scores = {_SCORES[num_outputs == 1]} * kept[:, None]",
+        "ones = nn.functional.one_hot(targets * kept, len(CLASSES)).movedim(-1, 1)",
+        "ones = ones * kept[:, None]",
+        "both, all_of = (scores * ones).sum((0, 2, 3)), (scores + ones).sum((0, 2, 3))",
+        f"{before}((2 * both + {smooth}) / (all_of + {smooth})).mean()",
     ]
