@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netwright.config.models import Head, TorchvisionModel, Unet
+from netwright.config.sections import Training
 from netwright.errors import RecipeError, WeightsError
 from netwright.models import build_model
 from netwright.models.build import Sizes, build_pretrained
 from netwright.models.pretrained import Pretrained
 from netwright.models.stages import stages_of
+from netwright.training.fine_tuning import freeze_for_good, train_mode, trained_stages
 
 RGB: Sizes = {"in_channels": 3, "image_size": (64, 64), "num_outputs": 3, "output": "logits"}
 ENCODERS = ("resnet18", "mobilenet_v2", "squeezenet1_1", "vgg11", "efficientnet_b0", "densenet121", "convnext_tiny")
@@ -136,6 +138,28 @@ def test_the_weights_of_a_whole_unet_go_into_another_with_other_classes() -> Non
 def test_stages_run_from_the_encoder_to_the_head() -> None:
     names = [stage.name for stage in stages_of(build_model(Unet(encoder="resnet18", width=4), **RGB))]
     assert names == ["encoder.conv1", *(f"encoder.layer{n}" for n in (1, 2, 3, 4)), "decoder", "head"]
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder"),
+    [
+        (Unet(encoder="resnet18", width=4), "encoder."),
+        (TorchvisionModel(name="lraspp_mobilenet_v3_large"), "backbone."),
+    ],
+)
+def test_a_frozen_backbone_is_the_encoder_alone(model: Unet | TorchvisionModel, encoder: str) -> None:
+    """The way up has no weights from elsewhere: frozen it would stay random, with a head of a few numbers after it."""
+    network = build_model(model, **RGB)
+    training = Training(freeze="backbone")
+    freeze_for_good(network, training)
+    for name, parameter in network.named_parameters():
+        assert parameter.requires_grad == (not name.startswith(encoder)), name
+    train_mode(network, training, epoch=1)
+    for name, module in network.named_modules():
+        assert not isinstance(module, nn.BatchNorm2d) or module.training == (not name.startswith(encoder)), name
+    begins = [(stage.name, stage.begins) for stage in trained_stages(network, training)]
+    assert {begin for name, begin in begins if f"{name}.".startswith(encoder)} == {None}
+    assert {begin for name, begin in begins if not f"{name}.".startswith(encoder)} == {1}
 
 
 @pytest.mark.parametrize("name", torchvision.models.list_models(module=torchvision.models.segmentation))

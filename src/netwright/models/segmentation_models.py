@@ -24,6 +24,8 @@ def segmentation_names() -> tuple[str, ...]:
 class SegmentationNetwork(nn.Module):
     """Images (B, C, H, W) -> logits (B, K, H, W): what torchvision's network gives as `out`, and nothing else."""
 
+    encoder_path = "backbone"  # what is frozen as the backbone
+
     def __init__(self, network: nn.Module, *, takes_all: bool) -> None:
         """`takes_all`: the classifier is given features of two sizes (LR-ASPP)."""
         super().__init__()

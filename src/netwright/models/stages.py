@@ -6,7 +6,7 @@ A norm layer, and what has no weights (dropout, pooling), belong to the stage be
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -20,11 +20,14 @@ _NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm")
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network: the paths of its modules, and of parameters that a module around them holds itself."""
+    """A part of a network: the paths of its modules, and of parameters that a module around them holds itself.
+
+    `decodes`: it lies between encoder and head of a network that gives masks, and is no part of the backbone."""
 
     name: str
     modules: tuple[str, ...]
     own_parameters: tuple[str, ...] = ()
+    decodes: bool = False
 
     def holds(self, name: str) -> bool:
         """Say whether a parameter of this name is the stage's."""
@@ -41,14 +44,14 @@ def stages_of(network: nn.Module) -> tuple[Stage, ...]:
         if module is None:
             own.append(path)
         elif stages and not _begins_stage(module):
-            stages[-1] = Stage(stages[-1].name, (*stages[-1].modules, path))
+            stages[-1] = replace(stages[-1], modules=(*stages[-1].modules, path))
         elif not _begins_stage(module):
             early.append(path)
         else:
-            stages.append(Stage(path, (*early, path)))
+            stages.append(Stage(path, (*early, path), decodes=_decodes(network, path)))
             early = []
     if stages:  # a class token, position embeddings: they belong to the beginning
-        stages[0] = Stage(stages[0].name, stages[0].modules, tuple(own))
+        stages[0] = replace(stages[0], own_parameters=tuple(own))
     return (*stages, Stage(HEAD, place.paths, () if stages else tuple(own)))
 
 
@@ -81,6 +84,12 @@ def _pieces(module: nn.Module, path: str, place: HeadPlace) -> Iterator[tuple[st
             yield from _pieces(child, inner, place)
         else:
             yield inner, child
+
+
+def _decodes(network: nn.Module, path: str) -> bool:
+    """Say whether a part lies behind the encoder, which networks that give masks name as `encoder_path`."""
+    encoder = getattr(network, "encoder_path", None)
+    return isinstance(encoder, str) and path.partition(".")[0] != encoder
 
 
 def _begins_stage(module: nn.Module) -> bool:

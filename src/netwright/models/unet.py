@@ -87,6 +87,8 @@ def _fitted(values: Tensor, size: tuple[int, int]) -> Tensor:
 class UNet(nn.Module):
     """Images (B, C, H, W) of any size -> logits (B, num_outputs, H, W)."""
 
+    encoder_path = "encoder"  # what may come with weights, and be frozen as the backbone
+
     def __init__(self, encoder: WayDown | Encoder, model: Unet, num_outputs: int) -> None:
         super().__init__()
         self.encoder = encoder

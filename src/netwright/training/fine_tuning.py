@@ -27,7 +27,7 @@ def first_epochs(stages: tuple[Stage, ...], training: Training) -> dict[str, int
     begins: dict[str, int | None] = {stage.name: 1 for stage in stages}
     if training.freeze == "none":
         return begins
-    num_frozen = len(stages) - 1
+    num_frozen = sum(not stage.decodes for stage in stages[:-1])
     if training.freeze != "backbone":
         num_frozen = find_stage(stages, training.freeze, "training.freeze") + 1
     if num_frozen == len(stages):
