@@ -136,6 +136,8 @@ def test_evaluate_gives_the_same_again_and_opens_test(run: Any, cli: Shell) -> N
     said = cli("evaluate", run.path, "--split", "test")
     assert re.search(r"mean Dice +0\.\d{3} \(", said)
     assert "foreground" in said
+    assert "a bootstrap over images" in said and "Wilson" not in said
+    assert re.search(r"always the same +0\.\d{3} \(background\)", said)
     cli("evaluate", run.path, "--shifts", exit_code=2)
     cli("evaluate", run.path, "--folds", "2", exit_code=2)
 
@@ -296,6 +298,10 @@ def test_two_runs_are_compared_image_by_image(run: Any, data: Path, tmp_path: Pa
     said = cli("runs", "compare", worse.path, run.path)
     assert f"on the same 3 val images {run.path.name} has +" in said
     assert "not distinguishable" in said
+    assert re.search(r"val masks +mean Dice 0\.\d+ \(.*n = 3 +mean Dice", said)
+    dice = [f"Dice {each.metrics['val']['mean_dice']:.4g}" for each in (worse, run)]
+    assert dice[0] in cli("runs", "--folder", worse.path.parent)
+    assert "val dice" in cli("runs", "show", run.path)
 
 
 def arrays_of(data: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,12 @@ MOST_CLASSES = 30
 MOST_SUSPECTS = 5
 OTHER_MODELS = {"linear": "linear model", "boosting": "boosted trees"}  # of scikit-learn, on the same rows
 TRUSTED = 0.85  # accuracy under which a confident contradiction is rather a mistake than a wrong label (docs/log.md)
-INTERVALS = """in brackets: 95 % intervals, Wilson's of accuracies, top-k, precision and recall of a class;
-the jackknife's of ROC-AUC and average precision; the bootstrap's of the rest"""
+INTERVALS = {
+    "all": "in brackets: 95 % intervals, a bootstrap over images: pixels of one image are no sample",
+    "mae": "in brackets: 95 % intervals, a bootstrap over samples; of the median by their order",
+    "accuracy": "in brackets: 95 % intervals, Wilson's of accuracies, top-k, precision and recall of a class;\n"
+    "the jackknife's of ROC-AUC and average precision; the bootstrap's of the rest",
+}  # by a number that a task's methods name
 
 
 @click.command("evaluate", short_help="Judge a run: on its val or test split, or on new labelled data.")
@@ -124,7 +128,8 @@ def report(result: Mapping[str, Any], data: str | None = None) -> str:
     if metrics.get("shifts"):
         parts += ["", _shifts(metrics["shifts"])]
     if metrics.get("interval_methods"):
-        parts += ["", INTERVALS]
+        methods = metrics["interval_methods"]
+        parts += ["", next(text for name, text in INTERVALS.items() if name in methods or name == "accuracy")]
     if (metrics.get("suspects") or {}).get("images"):
         parts += ["", _suspects(metrics)]
         if result["split"] == "val":

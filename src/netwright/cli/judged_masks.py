@@ -9,14 +9,14 @@ from netwright.cli.text import number, percent, table, with_interval
 def mask_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The deciding numbers, each with its interval."""
     ends = metrics.get("intervals") or {}
-    rows = [
-        ("mean Dice", with_interval(_score, metrics.get("mean_dice"), ends.get("mean_dice"))),
-        ("mean IoU", with_interval(_score, metrics.get("mean_iou"), ends.get("mean_iou"))),
-        ("right pixels", with_interval(percent, metrics.get("accuracy"), ends.get("accuracy"))),
-    ]
-    majority = (metrics.get("baselines") or {}).get("majority")
-    if majority:
-        rows.append(("  always the same", f"{percent(majority['accuracy'])} ({majority['label']})"))
+    same = (metrics.get("baselines") or {}).get("majority") or {}
+    rows = [("mean Dice", with_interval(_score, metrics.get("mean_dice"), ends.get("mean_dice")))]
+    if same.get("mean_dice") is not None:
+        rows.append(("  always the same", f"{_score(same['mean_dice'])} ({same['label']})"))
+    rows.append(("mean IoU", with_interval(_score, metrics.get("mean_iou"), ends.get("mean_iou"))))
+    rows.append(("right pixels", with_interval(percent, metrics.get("accuracy"), ends.get("accuracy"))))
+    if same:
+        rows.append(("  always the same", f"{percent(same['accuracy'])} ({same['label']})"))
     counted = f"{metrics.get('num_samples')} with {metrics.get('num_pixels') or 0:,} pixels that have a class"
     return [*rows, ("loss", number(metrics.get("loss"))), ("images", counted)]
 

@@ -78,9 +78,11 @@ def _list(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 
 def _cell(row: Mapping[str, Any], split: str) -> str:
-    """A run's accuracy on a split, or its R²."""
-    r2 = row.get(f"{split}_r2")
-    return percent(row.get(f"{split}_accuracy")) if r2 is None else f"R² {number(r2)}"
+    """A run's accuracy on a split, its R², or the mean Dice of its masks."""
+    for name, words in (("r2", "R²"), ("mean_dice", "Dice")):
+        if row.get(f"{split}_{name}") is not None:
+            return f"{words} {number(row[f'{split}_{name}'])}"
+    return "-" if any(name in row for name in ("val_r2", "val_mean_dice")) else percent(row.get(f"{split}_accuracy"))
 
 
 def _show(shown: Mapping[str, Any]) -> str:
@@ -122,14 +124,14 @@ def _epochs(history: Sequence[Mapping[str, Any]], best: int | None) -> str:
         decide = [_decisive(record, split) for split in ("val", "train")]
         mark = "best" if record["epoch"] == best else ""
         rows.append((record["epoch"], decide[0], losses[0], decide[1], losses[1], mark))
-    what = "acc" if "train_accuracy" in history[0] else "MAE"
+    what = "dice" if "train_mean_dice" in history[0] else "acc" if "train_accuracy" in history[0] else "MAE"
     return table(rows, ("epoch", f"val {what}", "val loss", f"train {what}", "train loss", ""), right=(0, 1, 2, 3, 4))
 
 
 def _decisive(record: Mapping[str, Any], split: str) -> str:
-    """An epoch's accuracy on a split, or its mean absolute error."""
-    mae = record.get(f"{split}_mae")
-    return percent(record.get(f"{split}_accuracy")) if mae is None else number(mae)
+    """An epoch's accuracy on a split, its mean Dice, or its mean absolute error."""
+    value = record.get(f"{split}_mae", record.get(f"{split}_mean_dice"))
+    return percent(record.get(f"{split}_accuracy")) if value is None else number(value)
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
@@ -164,8 +166,9 @@ def _compare(compared: Mapping[str, Any]) -> str:
     for split in SPLITS:
         sides = [metrics.get(split) or {} for metrics in compared["metrics"]]
         if any(sides):
-            words = words_of(next(filter(None, sides)))[1]
-            rows.append((f"{split} {words.name}", *map(words.whole, sides)))
+            known = next(filter(None, sides))
+            whole = words_of(known)[1].whole
+            rows.append((judged(split, known)[0], *(whole(side) if side else "-" for side in sides)))
             rows.append((f"{split} loss", *map(_loss, sides)))
     for key, label in (("best_epoch", "best epoch"), ("epochs", "epochs trained")):
         rows.append((label, *(run.get(key) for run in compared["runs"])))

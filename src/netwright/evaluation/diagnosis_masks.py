@@ -38,12 +38,13 @@ def diagnose_masks(
         return UNKNOWN
     error = (interval[1] - interval[0]) / (2 * TWO_SIDED) if interval else 0.0
     found = found_in(val, DICE, error)
-    guessing = no_better_than(val, DICE, majority, error)
     early = len(val) < LEAST_EPOCHS
-    if early and (guessing or found["gap_opened_epoch"] is not None) and not falling(val, "val_loss"):
-        return _too_early(val) | found
-    if guessing and not early:
+    if no_better_than(val, DICE, majority, error) and not early:
         return _one_class_everywhere(val, majority) | found
+    one_class = max(DICE.of(record, "val") for record in val) <= majority + 2 * error
+    learns, apart = falling(val, "val_loss"), found["gap_opened_epoch"] is not None
+    if (early and apart and not learns) or (one_class and (early or learns or not apart)):
+        return _too_early(val, majority if one_class else None) | found
     return diagnosed(val, best_epoch, DICE, stopped_by, augmented, found) | found
 
 
@@ -57,11 +58,12 @@ def _one_class_everywhere(val: Sequence[Record], majority: float) -> dict[str, A
     )
 
 
-def _too_early(val: Sequence[Record]) -> dict[str, Any]:
-    epochs = "1 epoch" if len(val) == 1 else f"{len(val)} epochs"
+def _too_early(val: Sequence[Record], majority: float | None) -> dict[str, Any]:
+    num = len(val)
+    same = "" if majority is None else f", and one class everywhere has {majority:.3f}"
     return said(
         "too_short",
-        f"Too short to tell: after {epochs} train mean Dice is {DICE.said(val[-1], 'train')} and val "
-        f"{DICE.said(val[-1], 'val')}",
-        "10 epochs or more",
+        f"Too short to tell: after {'1 epoch' if num == 1 else f'{num} epochs'} train mean Dice is "
+        f"{DICE.said(val[-1], 'train')} and val {DICE.said(val[-1], 'val')}{same}",
+        f"more epochs, such as {max(10, 2 * num)}",
     )

@@ -9,6 +9,9 @@ from netwright.files.lock import is_locked
 from netwright.runs.folder import HOME, RunFolder, find_run, read_json
 from netwright.runs.history import best_record, history_of
 
+SPLITS = ("val", "test")
+HEADLINES = ("r2", "mean_dice")  # of tasks that have no accuracy, or for which it says little
+
 
 def list_runs(folder: Path = HOME) -> list[dict[str, Any]]:
     """Return one row a run under a folder, oldest first; those of a series are called `series/seed-0`."""
@@ -69,9 +72,16 @@ def row(folder: RunFolder) -> dict[str, Any]:
         "best_epoch": best["epoch"] if best else None,
         "val_accuracy": best.get("val_accuracy") if best else None,
         "test_accuracy": metrics.get("test", {}).get("accuracy"),
-        **{f"{split}_r2": found["r2"] for split in ("val", "test") if "r2" in (found := metrics.get(split, {}))},
+        **_headlines(best or {}, metrics),
         "seconds": metrics.get("seconds"),
     }
+
+
+def _headlines(best: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands for a run of masks (mean Dice) or numbers (R²), by split; of val as far as it has come."""
+    known = {f"{split}_{name}": (metrics.get(split) or {}).get(name) for split in SPLITS for name in HEADLINES}
+    known |= {name: best[name] for name, value in known.items() if value is None and name in best}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _state(folder: RunFolder) -> str:
@@ -82,12 +92,15 @@ def _state(folder: RunFolder) -> str:
 
 def short_metrics(folder: RunFolder) -> dict[str, Any]:
     """Return the numbers of each split that decide."""
-    keep = ("accuracy", "accuracy_interval", "loss", "num_samples", "balanced_accuracy")
+    classes = ("accuracy", "accuracy_interval", "loss", "num_samples", "balanced_accuracy")
+    numbers = ("mae", "rmse", "r2", "intervals", "loss", "num_samples")
+    masks = ("mean_dice", "mean_iou", "accuracy", "accuracy_interval", "intervals", "loss", "num_samples")
     metrics = _read(folder.metrics)
-    splits = {split: metrics[split] for split in ("val", "test") if split in metrics}
-    of_numbers = ("mae", "rmse", "r2", "intervals", "loss", "num_samples")
+    splits = {split: metrics[split] for split in SPLITS if split in metrics}
     return {
-        split: {key: found.get(key) for key in (of_numbers if "r2" in found else keep)}
+        split: {
+            key: found.get(key) for key in (numbers if "r2" in found else masks if "mean_dice" in found else classes)
+        }
         | {"loss_interval": loss_interval(found)}
         for split, found in splits.items()
     }
