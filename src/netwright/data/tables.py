@@ -39,6 +39,8 @@ def read_table(path: Path) -> Table:
     try:
         # a name of a file may hold any bytes and, in quotes, a newline
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            if path.stat().st_size > MOST_CELLS:  # a cell takes a byte at least, its separator
+                _check_size(file, path)
             return table_of_lines(file, path)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror})") from None
@@ -52,8 +54,20 @@ def table_of_lines(file: Any, path: Path) -> Table:
     return _as_table(lines, path)
 
 
-def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, cells) of every line that has any."""
+def _check_size(file: Any, path: Path) -> None:
+    """Raise DataError for a text that has more cells than are held in memory, without holding them."""
+    reader = _reader(file, path)
+    try:
+        num_cells = sum(map(len, reader))
+    except csv.Error:
+        return  # which is explained where its lines are read
+    if num_cells > MOST_CELLS:
+        raise _too_large(path, f"{reader.line_num:,} lines and {num_cells:,} cells")
+
+
+def _reader(file: Any, path: Path) -> Any:
+    """Return what reads an open text from its beginning, line after line of cells."""
+    file.seek(0)
     first = file.read(_MOST_CELL_BYTES)
     if "\0" in first:
         raise DataError(f"{path} is not a text; expected a table, one line an image or row")
@@ -62,14 +76,15 @@ def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
     suffix = path.suffix.lower()
     delimiter = "\t" if suffix == ".tsv" else max(_DELIMITERS, key=lambda mark: _outside_quotes(head).count(mark))
     csv.field_size_limit(_MOST_CELL_BYTES)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    return csv.reader(file, delimiter=delimiter, strict=True)
+
+
+def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
+    """Return (line number, cells) of every line that has any."""
+    reader = _reader(file, path)
     lines: list[tuple[int, list[str]]] = []
-    num_cells = 0
     try:
         for cells in reader:
-            num_cells += len(cells)
-            if num_cells > MOST_CELLS:
-                raise _too_large(path, f"more than {reader.line_num:,} lines of {len(cells)} cells")
             if any(cell.strip() for cell in cells):
                 lines.append((reader.line_num, [cell.strip(" \t\r") for cell in cells]))
     except csv.Error as error:
