@@ -24,7 +24,7 @@ def test_draws_what_was_recorded(num_epochs: int, made_history: Any, texts: Any,
     assert line(figure, 1, 1) == [100 * record["val_accuracy"] for record in history]
     written = texts(figure)
     assert "digits: cnn" in written
-    assert {"epoch", "loss (mean over images)", "accuracy (%)", "best"} <= set(written)
+    assert {"epoch", "loss (mean)", "accuracy (%)", "best"} <= set(written)
     assert f"val {100 * history[-1]['val_accuracy']:.1f} %" in written
     assert badly_placed(figure) == []
 

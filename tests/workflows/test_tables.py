@@ -79,6 +79,25 @@ def test_what_is_kept_is_of_train_alone(trained: Any, table: Path) -> None:
     assert age["mean"] == [pytest.approx(ages.fillna(ages.median()).mean())]
 
 
+def test_what_is_said_is_of_rows(table: Path, tmp_path: Path) -> None:
+    """Rows that are there twice, some of them under another answer, in the log and in the report."""
+    frame = pd.read_csv(table)
+    again = frame.iloc[:40].copy()
+    again.loc[:3, "left"] = np.where(again["left"][:4] == "yes", "no", "yes")
+    pd.concat([frame, again]).to_csv(tmp_path / "twice.csv", index=False)
+    run = nw.train(tmp_path / "twice.csv", target="left", epochs=2, out=tmp_path / "run", **QUICK)
+    log = (run.path / "log.txt").read_text()
+    assert "rows in 40 sets of twins" in log
+    assert "4 equal rows under two labels" in log
+    assert "begins as the best linear model of train" in log
+    assert "image" not in log
+    assert command_line(["report", str(run.path)]) == 0
+    page = re.sub(r"<(style|script|svg)\b.*?</\1>", "", run.folder.report.read_text(), flags=re.DOTALL)
+    recipe = re.compile(r"on_bad_image|image_size|mask\w*image\w*")
+    words = recipe.sub("", re.sub(r"<[^>]*>", " ", page))
+    assert [found[0] for found in re.finditer(r".{0,40}\bimages?\b.{0,20}", words)] == []
+
+
 def test_new_rows_may_have_words_that_train_had_not(
     trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ def begin_as_linear(network: TabularNetwork, weight: Tensor, bias: Tensor) -> No
         network.linear.weight.copy_(weight)
         network.head.weight.zero_()
         network.head.bias.copy_(bias)
+    network.begins_as_linear = True
 
 
 def can_say_always(network: nn.Module) -> bool:

@@ -19,6 +19,7 @@ class TabularNetwork(nn.Module):
     With `skip` a block's input is added to what it gives where both are as wide, and a Linear of the features to the
     outputs, so that what a linear model finds is there from the first step on."""
 
+    begins_as_linear = False  # `row_output.begin_as_linear` was here
     _chained: Chained | None = None
 
     def __init__(self, model: TabularMlp, request: Request) -> None:

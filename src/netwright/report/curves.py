@@ -71,7 +71,7 @@ def _panel(axes: Axes, history: Sequence[Record], metric: str, best_epoch: int |
     """Draw one metric, titled by what is seen."""
     dress(axes, grid=True)
     name = metric.replace("_", " ")
-    unit = {"accuracy": "%", "loss": "mean over images", "mean_dice": "0 to 1"}.get(metric, "unit of the targets")
+    unit = {"accuracy": "%", "loss": "mean", "mean_dice": "0 to 1"}.get(metric, "unit of the targets")
     axes.set_xlabel("epoch", **words(colour=MUTED))
     axes.set_ylabel(f"{name} ({unit})", **words(colour=MUTED))
     axes.set_title(_finding(history, metric, best_epoch), loc="left", pad=16, **words())

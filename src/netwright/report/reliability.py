@@ -87,7 +87,7 @@ def _draw_counts(axes: Axes, bins: Sequence[Record]) -> None:
         axes.bar(each["low"], each["num_samples"], each["high"] - each["low"], align="edge", color=BLUE, alpha=0.6,
                  edgecolor="white", linewidth=0.8)  # fmt: skip
     axes.set_xlabel("probability of the answer (%)", **words(colour=MUTED))
-    axes.set_ylabel("images", **words(colour=MUTED))
+    axes.set_ylabel("answers", **words(colour=MUTED))
     axes.set_xticks(_TICKS, [f"{100 * tick:.0f}" for tick in _TICKS], **words(SMALL))
     most = max((each["num_samples"] for each in bins), default=1)
     axes.set_yticks([0, most], ["0", f"{most:,}"], **words(SMALL))

@@ -91,7 +91,10 @@ def _say_network(console: Console, plan: Plan, network: nn.Module) -> None:
     model = plan.recipe.model
     name = model.name if model.name != "custom" else type(network).__name__
     share = "" if trained == parameters else f", {trained:,} of them trained"
-    console.say(f"network  {name}: {parameters:,} parameters{share}")
+    start = ""
+    if getattr(network, "begins_as_linear", False):
+        start = "; begins as the best linear model of train"
+    console.say(f"network  {name}: {parameters:,} parameters{share}{start}")
 
 
 def _say_weights(console: Console, pretrained: Pretrained, fit: Fit) -> None:

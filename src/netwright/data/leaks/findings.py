@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.data.labelled import Array, LabelledData, Rows
+from netwright.data.labelled import Array, LabelledData, RowImages, Rows
 from netwright.data.leaks.twins import Twins
 
 MOST_LISTED = 20
@@ -37,15 +37,16 @@ class _View:
 def find_leaks(labelled: LabelledData, twins: Twins, splits: Mapping[str, Rows]) -> dict[str, Any]:
     """Return how many images of each split have a twin in another or in their own, with the first ones by name.
 
-    Keys: `num_images`, `seconds`, `unchecked`, `limit` (agreement from which two are near twins), `across` (a list of
-    {splits: [of, in], exact, near, listed}), `within` (split -> {exact: superfluous copies, near: images with a near
-    twin}), `conflicts` ({exact, near, listed}: images that a twin stands under another label), `test_with_twin` (rows
-    of test with a twin in train or val)."""
+    Keys: `num_images`, `things` (what they are: images or rows), `seconds`, `unchecked`, `limit` (agreement from which
+    two are near twins), `across` (a list of {splits: [of, in], exact, near, listed}), `within` (split -> {exact:
+    superfluous copies, near: images with a near twin}), `conflicts` ({exact, near, listed}: images that a twin stands
+    under another label), `test_with_twin` (rows of test with a twin in train or val)."""
     view = _View(labelled, twins)
     names = list(splits)
     across = [_across(view, splits, names[one], names[other]) for other in range(len(names)) for one in range(other)]
     return {
         "num_images": len(labelled),
+        "things": "rows" if isinstance(labelled.images, RowImages) else "images",
         "seconds": round(twins.seconds, 3),
         "unchecked": twins.unchecked,
         "limit": twins.near.limit,

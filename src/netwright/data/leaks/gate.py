@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.config.sections import Data, Split
 from netwright.data.groups import groups_in_two_splits
-from netwright.data.labelled import LabelledData, RowImages, Rows
+from netwright.data.labelled import LabelledData, Rows
 from netwright.data.leaks.findings import count_across, find_leaks, listed_pairs, test_with_twin
 from netwright.data.leaks.twins import Twins, find_twins, merge
 from netwright.data.splits import split_rows
@@ -72,7 +72,7 @@ def _count_tied(tied: Rows) -> dict[str, Any]:
 
 def _refusal(labelled: LabelledData, record: Mapping[str, Any], shared: list[str]) -> str:
     lines = []
-    what = "rows" if isinstance(labelled.images, RowImages) else "images"
+    what = record["things"]
     for part in record["across"]:
         if part["exact"]:
             of, seen = part["splits"]
@@ -94,40 +94,40 @@ def said(leaks: Mapping[str, Any]) -> list[str]:
     """Return what the gate found as one line, and a line more for each thing that should be looked at."""
     if not leaks:
         return []
-    lines = [line for part in leaks["across"] if (line := _said_across(part, leaks["splits"]))]
+    things = leaks.get("things", "images")
+    lines = [line for part in leaks["across"] if (line := _said_across(part, leaks["splits"], things))]
     if leaks["groups_in_two_splits"]:
         lines.append(f"{leaks['groups_in_two_splits']:,} groups are in two splits")
     if leaks["allowed"]:
         lines.append(f"leaks were allowed (data.allow_leaks): {leaks['allowed']}; every result says so")
     if not lines:
-        time = f"{leaks['num_images']:,} images compared in {leaks['seconds']:.1f} s"
+        time = f"{leaks['num_images']:,} {things} compared in {leaks['seconds']:.1f} s"
         lines.append(leaks["unchecked"] or f"no leaks between splits: {time}")
     elif leaks["unchecked"]:
         lines.append(leaks["unchecked"])
     tied = leaks["tied"]
     if tied["images"]:
         lines.append(
-            f"{tied['images']:,} images in {tied['sets']:,} sets of twins or groups, each kept in one of "
+            f"{tied['images']:,} {things} in {tied['sets']:,} sets of twins or groups, each kept in one of "
             f"{listed(tied['splits'])}"
         )
-    return lines + _said_conflicts(leaks["conflicts"])
+    return lines + _said_conflicts(leaks["conflicts"], things)
 
 
-def _said_across(part: Mapping[str, Any], kind: str) -> str:
+def _said_across(part: Mapping[str, Any], kind: str, things: str) -> str:
     if not part["exact"] + part["near"]:
         return ""
     of, seen = part["splits"]
     number = part["exact"] + part["near"]
     kept = "; kept, they are the published splits" if kind == "published" else ""
     example = f", such as {listed_pairs(part['listed'], 1)[0]}" if part["listed"] else ""
-    return (
-        f"{number:,} {of} images have a twin in {seen} ({part['exact']:,} equal, {part['near']:,} near{example}){kept}"
-    )
+    counts = f"{part['exact']:,} equal, {part['near']:,} near"
+    return f"{number:,} {of} {things} have a twin in {seen} ({counts}{example}){kept}"
 
 
-def _said_conflicts(conflicts: Mapping[str, Any]) -> list[str]:
+def _said_conflicts(conflicts: Mapping[str, Any], things: str) -> list[str]:
     lines = []
-    for kind, words in (("exact", "equal images"), ("near", "near twins")):
+    for kind, words in (("exact", f"equal {things}"), ("near", "near twins")):
         if conflicts[kind]:
             pairs = [pair for pair in conflicts["listed"] if (pair[2] == 1.0) == (kind == "exact")]
             shown = "; ".join(listed_pairs(pairs, 3))
