@@ -66,6 +66,17 @@ def test_two_runs_are_compared_sample_by_sample(
     assert f"{trained.path.name} is better" in capsys.readouterr().out
 
 
+def test_a_second_look_at_test_is_told_of_in_the_report(trained: Any, squares: Path, tmp_path: Path) -> None:
+    trained.evaluate("test")
+    split = {"manifest": str(trained.folder.split)}
+    other = nw.train(
+        squares, task="regression", model="linear", epochs=1, split=split, out=tmp_path / "b", quiet=True, test=True
+    )
+    page = other.report().read_text()
+    assert "with 2 networks: the best of so many is too good by chance alone" in page
+    assert f'<td class="n">{trained.metrics["test"]["r2"]:.3f}</td>' in page
+
+
 def test_the_bundle_predicts_what_was_judged(trained: Any, squares: Path) -> None:
     names = json.loads(trained.folder.split.read_text())["splits"]["test"]
     with squares.open(newline="") as file:
