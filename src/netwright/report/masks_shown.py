@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from netwright.report.answers import sample_names
+from netwright.report.overlay import colour_of
 from netwright.report.records import Records
 
 MOST_WORST = 12
@@ -26,3 +27,9 @@ def masks_shown(records: Records) -> dict[str, list[dict[str, Any]]]:
             for place in worst
         ]
     return found
+
+
+def mask_colours(records: Records) -> list[str]:
+    """Return the colour of each class but the first, as HTML writes it."""
+    names = records.class_names if records.task == "segmentation" else ()
+    return ["#{:02x}{:02x}{:02x}".format(*colour_of(place)) for place in range(1, len(names))]

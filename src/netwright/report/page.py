@@ -15,7 +15,7 @@ from markupsafe import Markup
 from netwright.report import charts, wording
 from netwright.report.answers import Answers, notable_answers, sample_names
 from netwright.report.commands import shown_commands, trained_by
-from netwright.report.masks_shown import masks_shown
+from netwright.report.masks_shown import mask_colours, masks_shown
 from netwright.report.mixups import Matrix, confusion
 from netwright.report.numbers_shown import numbers_shown
 from netwright.report.records import Records
@@ -126,6 +126,7 @@ def _context(records: Records, extras: Extras) -> dict[str, Any]:
         "answers": notable(records),
         "numbers": numbers_shown(records),
         "masks": masks_shown(records),
+        "mask_colours": mask_colours(records),
         "matrices": {split: _matrix(records, split) for split in records.judged},
         "accuracies": accuracies(records),
         "most_classes": MOST_CLASSES,

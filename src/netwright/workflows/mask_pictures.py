@@ -37,12 +37,15 @@ def mask_pictures(
         mask = transform.crop(store.gather_masks(place.to(store.pixels.device)).unsqueeze(3))[0, ..., 0].cpu().numpy()
         image = pixels[0].cpu().numpy()
         plain = overlay(image, np.zeros_like(mask))
-        found[row] = _encoded(side_by_side(*map(_small, (plain, overlay(image, mask), overlay(image, predicted)))))
+        found[row] = _encoded(side_by_side(*map(_shown, (plain, overlay(image, mask), overlay(image, predicted)))))
     return found
 
 
-def _small(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _shown(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     picture = Image.fromarray(pixels)
+    times = SIDE_PIXELS // max(picture.size)
+    if times > 1:  # of 28 pixels nobody sees anything
+        return np.asarray(picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST))
     picture.thumbnail((SIDE_PIXELS, SIDE_PIXELS))
     return np.asarray(picture)
 
