@@ -235,7 +235,7 @@ def test_a_row_further_ahead_than_there_are_rows_is_told_so() -> None:
 
 def test_words_in_a_column_that_is_compared_are_named() -> None:
     frame = pd.DataFrame({"open": ["1", "2", "", "4"], "close": ["2", "halted", "3", "1"], "high": [1, 2, 3, 4]})
-    with pytest.raises(DataError, match=r"column 'close' are no numbers: 'halted' \(row 1\)"):
+    with pytest.raises(DataError, match=r"column 'close' has cells that are no numbers: 'halted' \(row 1\)"):
         open_rows(frame, Data(target="close > open"), Split())
     frame["close"] = ["2", "3", "3", "1"]
     assert len(open_rows(frame, Data(target="close > open"), Split())) == 3  # the empty one is left out

@@ -46,7 +46,7 @@ def as_numbers(cells: Sequence[str], places: Sequence[str], column: str, name: s
     wrong = [f"{cell!r} ({place})" for cell, place, found in zip(cells, places, numbers, strict=True) if found is None]
     if wrong:
         raise DataError(
-            f"{name}: {len(wrong)} of {len(cells)} cells of column {column!r} are no numbers: {listed(wrong, 5)}; "
+            f"{name}: column {column!r} has cells that are no numbers: {listed(wrong, 5)}; "
             "correct them, or train a classifier: --task classification"
         )
     return np.array(numbers, dtype=np.float64)

@@ -112,8 +112,8 @@ def _no_paths(table: Table, name: str) -> str:
     numbers = [column for column, cells in table.columns.items() if _all_numbers(cells)]
     if len(numbers) > len(table.columns) / 2:
         return (
-            f"{name} looks like a table of numbers ({listed(numbers, 4)}); netwright trains on images: expected a "
-            "column of paths to image files and one of labels"
+            f"{name} looks like a table of numbers ({listed(numbers, 4)}): say which column is to be learnt from the "
+            "others with --target COLUMN; for images, expected are a column of paths and one of labels"
         )
     return (
         f"{name} has no column of paths that could be told by its name (such as {listed(PATH_NAMES, 3)}) or its look; "

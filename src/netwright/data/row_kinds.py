@@ -140,7 +140,7 @@ def parse_strictly(
         wrong = [f"{cells[row]!r} ({places[row]})" for row in bad]
         advice = "" if settled else f", or say what it is: --columns {column}=category (or ignore)"
         raise DataError(
-            f"{name}: {len(bad):,} cells of column {column!r} are no {kind}: {listed(wrong, 5)}; correct them{advice}"
+            f"{name}: column {column!r} has cells that are no {kind}: {listed(wrong, 5)}; correct them{advice}"
         )
     return values
 

@@ -96,7 +96,7 @@ def _numbers(cells: Sequence[str], column: str, places: Sequence[str], name: str
     ]
     if wrong:
         raise DataError(
-            f"{name}: {len(wrong):,} of {len(cells):,} cells of column {column!r} are no numbers: {listed(wrong, 5)}; "
+            f"{name}: column {column!r} has cells that are no numbers: {listed(wrong, 5)}; "
             "a comparison needs numbers: correct them, leave them empty, or compare another column"
         )
     return np.array([np.nan if number is None else number for number in numbers])
@@ -134,8 +134,8 @@ def _typed(
         wrong = [f"{cell!r} ({place})" for cell, place in zip(cells, places, strict=True) if numbers[cell] is None]
         if wrong:
             raise DataError(
-                f"{name}: {len(wrong):,} of {len(cells):,} targets in {data.target!r} are no numbers: "
-                f"{listed(wrong, 5)}; correct them, or train a classifier: --task classification"
+                f"{name}: the target {data.target!r} has cells that are no numbers: {listed(wrong, 5)}; "
+                "correct them, or train a classifier: --task classification"
             )
         values = np.array([numbers[cell] for cell in cells], dtype=np.float64)
         return "regression", (), values
