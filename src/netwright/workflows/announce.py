@@ -33,6 +33,7 @@ def announce(
     """Say what will be trained on what, where, and about how long it will take."""
     plan = settled.plan
     labelled = prepared.labelled
+    console.things = "rows" if prepared.transform.kind == "rows" else "images"
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in prepared.rows.items())
     console.say(f"data     {labelled.name}: {counts}; {_inputs_of(prepared)}, {_targets_of(prepared)}")
     for notice in labelled.notices:

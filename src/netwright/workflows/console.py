@@ -17,6 +17,10 @@ _COLUMNS = {
 }  # of the first number that a task records
 
 
+MOST_LINES = 100  # about, of epochs that are shorter than this
+LONG_SECONDS = 0.5
+
+
 class Console:
     """Prints what a person watching wants to see; `quiet` prints nothing but notices that change the result.
 
@@ -26,6 +30,7 @@ class Console:
         self.quiet = quiet
         self.stream = sys.stderr if json else sys.stdout
         self.log: Path | None = None  # the run's log.txt, once there is a run
+        self.things = "images"  # that are trained on
         self._bar: Any = None
         self._header = False
 
@@ -51,7 +56,7 @@ class Console:
                 total=total * num_samples,
                 initial=(done - 1) * num_samples,
                 desc=f"epoch {epoch}/{epochs}",
-                unit=" images",
+                unit=f" {self.things}",
                 unit_scale=True,
                 bar_format="{desc} {percentage:3.0f} % |{bar:40}| {rate_fmt}, {remaining} left",
                 leave=False,
@@ -61,7 +66,11 @@ class Console:
         self._bar.update(num_samples)
 
     def epoch(self, record: dict[str, Any], epochs: int, best: bool) -> None:
-        """Print the epoch's line: the numbers that decide first."""
+        """Print the epoch's line: the numbers that decide first. Of very many short epochs about a hundred lines."""
+        seconds = record["train_seconds"] + record.get("val_seconds", 0)
+        told = record["epoch"] % -(-epochs // MOST_LINES) == 0 or record["epoch"] in (1, epochs)
+        if not told and seconds < LONG_SECONDS:
+            return
         name = next(key for key in record if key.startswith("train_") and key != "train_loss").removeprefix("train_")
         short, form = _COLUMNS[name]
         if not self._header:
@@ -75,7 +84,6 @@ class Console:
             if "val_loss" in record
             else f"{'–':>8}  {'–':>8}"
         )
-        seconds = record["train_seconds"] + record.get("val_seconds", 0)
         count = f"{record['epoch']}/{epochs}"
         self.say(
             f"{count:>9}  {val}  {record[f'train_{name}']:9{form}}  {record['train_loss']:10.4f}  "
