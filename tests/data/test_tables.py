@@ -106,7 +106,7 @@ def test_what_is_left_out_is_said(root: Path) -> None:
         Data(source=write(root, [*rows("path,label"), "cat/0.png,cat", "dog/2.png,", "", "./cat/1.png,cat"]))
     )
     assert list(found.sample_names) == FILES
-    assert "labels.csv: rows without a label, left out (1): line 7" in found.notices
+    assert "labels.csv: rows without 'label', left out (1): line 7" in found.notices
     assert any(
         notice.startswith("labels.csv: files named twice, taken once (2): cat/0.png (line 2 and")
         for notice in found.notices

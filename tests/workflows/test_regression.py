@@ -112,7 +112,9 @@ def test_resuming_gives_the_same_bits(squares: Path, tmp_path: Path) -> None:
     assert numbers[0] == numbers[1]
 
 
-def test_the_command_line_says_numbers(trained: Any, squares: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_says_numbers(
+    trained: Any, squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = str(squares.parent / "0.png")
 
     def said(*arguments: str) -> str:
@@ -124,12 +126,30 @@ def test_the_command_line_says_numbers(trained: Any, squares: Path, capsys: pyte
     assert said("predict", str(trained.path), image, "--format", "csv").splitlines()[0] == "source,value,error"
     assert "mean absolute error" in said("evaluate", str(trained.path))
     assert "R²" in said("runs", "show", str(trained.path))
+    exported = said("export", str(trained.path), "--out", str(tmp_path / "model.onnx"))
+    assert "numbers within" in exported and "class" not in exported and "logits" not in exported
+    table = squares.with_name("alike.csv")
+    lines = squares.read_text().splitlines()
+    (squares.parent / "twin.png").write_bytes((squares.parent / "0.png").read_bytes())
+    table.write_text("\n".join([*lines, "twin.png,5", "1.png,"]) + "\n")
+    shown = said("train", str(table), "--task", "regression", "--epochs", "1", "--out", str(tmp_path / "alike"))
+    assert "numbers from 'area'" in shown and "rows without 'area', left out (1)" in shown
+    assert "1 equal images with different numbers" in shown
+    for word in ("label", "accuracy", "classes"):
+        assert word not in shown
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("image,area\n0.png,3\n1.png,many\n", "no numbers: 'many' (line 3)"),
+        *(
+            (
+                f"image,area\n0.png,3\n1.png,{cell}\n",
+                f"no numbers: '{cell}' (line 3); correct them (finite, at most 3.0e+38)",
+            )
+            for cell in ("nan", "inf", "-inf", "1e300")
+        ),
         ("image,area\n0.png,3\n1.png,3\n2.png,3\n", "one number only, 3"),
     ],
 )

@@ -58,7 +58,8 @@ def _text(result: Mapping[str, Any]) -> str:
         ties = f" but for {parity['num_ties']}{pixels} by a tie" if parity["num_ties"] else ""
         near = f"{parity['relative_difference']:.1e} of the largest ({parity['tolerance']:.0e} allowed)"
         what = "fp32" if result["int8"] else "compared"
-        lines.append(f"{what:<9} on {parity['num_images']} {said[name]}: logits within {near}, the same class{ties}")
+        logits, same = ("numbers", "") if result.get("task") == "regression" else ("logits", f", the same class{ties}")
+        lines.append(f"{what:<9} on {parity['num_images']} {said[name]}: {logits} within {near}{same}")
     for split, cost in result.get("accuracy", {}).items():
         lost = with_interval(percent, cost["lost"], cost["lost_interval"])
         what = "right pixels" if "num_pixels" in cost else "accuracy"

@@ -47,6 +47,6 @@ def as_numbers(cells: Sequence[str], places: Sequence[str], column: str, name: s
     if wrong:
         raise DataError(
             f"{name}: column {column!r} has cells that are no numbers: {listed(wrong, 5)}; "
-            "correct them, or train a classifier: --task classification"
+            f"correct them (finite, at most {_LARGEST:.1e}), or train a classifier: --task classification"
         )
     return np.array(numbers, dtype=np.float64)

@@ -44,7 +44,7 @@ def open_table(
         targets = as_numbers(labels, [table.places[row] for row in kept], columns.label, path.name)
     else:
         class_names, targets = _as_classes(labels, path.name, training)
-    said = _said(columns, root, data) + ("" if class_names else ", as numbers")
+    said = _said(columns, root, data, "labels" if class_names else "numbers")
     return LabelledData(
         name=path.stem,
         class_names=class_names,
@@ -94,7 +94,7 @@ def _rows_in_use(table: Table, columns: Columns, name: str) -> tuple[list[int], 
         )
     if not seen:
         raise DataError(f"{name}: no row has a label in column {columns.label!r}; is it the right one?")
-    notices = [f"{name}: rows without a label, left out ({len(unlabelled)}): {listed(unlabelled, 3)}"]
+    notices = [f"{name}: rows without {columns.label!r}, left out ({len(unlabelled)}): {listed(unlabelled, 3)}"]
     notices = notices if unlabelled else []
     notices += [f"{name}: files named twice, taken once ({len(twice)}): {listed(twice, 3)}"] if twice else []
     return list(seen.values()), notices
@@ -163,6 +163,6 @@ def _groups(table: Table, group_by: str | None, kept: Sequence[int], name: str) 
     return number_groups(np.array([cells[row] for row in kept], dtype=object).astype(str))
 
 
-def _said(columns: Columns, root: Path, data: Data) -> str:
+def _said(columns: Columns, root: Path, data: Data, what: str) -> str:
     split = f", splits from {columns.split!r}" if columns.split else ""
-    return f"paths from column {columns.path!r}, labels from {columns.label!r}{split}; files below {data.root or root}"
+    return f"paths from column {columns.path!r}, {what} from {columns.label!r}{split}; files below {data.root or root}"

@@ -65,6 +65,7 @@ def export_run(
                 content = archive_bytes(_with_golden(given, bundle_path, golden))
             else:
                 content, result = quantise(given) if int8 else _plain(given, format)
+                result |= {"task": predictor.bundle.task.name}
     write_atomic(path, content)
     return {"run": str(run), "format": format, "file": str(path), "bytes": len(content), "int8": int8} | result
 

@@ -107,9 +107,9 @@ def said(leaks: Mapping[str, Any]) -> list[str]:
         lines.append(leaks["unchecked"])
     tied = leaks["tied"]
     if tied["images"]:
+        sets = "1 set" if tied["sets"] == 1 else f"{tied['sets']:,} sets"
         lines.append(
-            f"{tied['images']:,} {things} in {tied['sets']:,} sets of twins or groups, each kept in one of "
-            f"{listed(tied['splits'])}"
+            f"{tied['images']:,} {things} in {sets} of twins or groups, each kept in one of {listed(tied['splits'])}"
         )
     return lines + _said_conflicts(leaks["conflicts"], things)
 
@@ -127,9 +127,10 @@ def _said_across(part: Mapping[str, Any], kind: str, things: str) -> str:
 
 def _said_conflicts(conflicts: Mapping[str, Any], things: str) -> list[str]:
     lines = []
+    under = "with different numbers" if conflicts.get("numbers") else "under two labels"
     for kind, words in (("exact", f"equal {things}"), ("near", "near twins")):
         if conflicts[kind]:
             pairs = [pair for pair in conflicts["listed"] if (pair[2] == 1.0) == (kind == "exact")]
             shown = "; ".join(listed_pairs(pairs, 3))
-            lines.append(f"{conflicts[kind]:,} {words} under two labels" + (f": {shown}" if shown else ""))
+            lines.append(f"{conflicts[kind]:,} {words} {under}" + (f": {shown}" if shown else ""))
     return lines
