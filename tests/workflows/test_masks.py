@@ -489,6 +489,18 @@ def test_pairs_that_can_not_be_used_end_with_2_before_anything_is_made(tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def test_equal_images_with_different_masks_are_told_of(data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "twins"
+    shutil.copytree(data, root)
+    shutil.copy(root / "images" / "disc-0.png", root / "images" / "twin.png")
+    shutil.copy(root / "masks" / "disc-1.png", root / "masks" / "twin.png")
+    run = nw.train(str(root), out=tmp_path / "run", **{**SMALL, "training": {"epochs": 1, "batch_size": 4}})
+    log = run.folder.log.read_text()
+    assert "with different masks: images/disc-0.png (mask disc-0.png) = images/twin.png (mask twin.png)" in log
+    page = run.report().read_text()
+    assert "twins with different masks" in page and "two labels" not in page
+
+
 def test_data_are_looked_at_with_their_masks(data: Path, cli: Shell) -> None:
     found = json.loads(cli("data", data, "--json"))
     truth = truth_of(data, [path.name for path in (data / "images").iterdir()])

@@ -118,7 +118,7 @@ def _conflicts(view: _View) -> dict[str, Any]:
         [_with_label(labelled, one), _with_label(labelled, other), agreement]
         for one, other, agreement in (exact + sorted(alike, key=lambda pair: -pair[2]))[:MOST_LISTED]
     ]
-    return {"exact": len(exact), "near": len(alike), "listed": listed, "numbers": labelled.task == "regression"}
+    return {"exact": len(exact), "near": len(alike), "listed": listed, "task": labelled.task}
 
 
 def _rounded(agreement: float) -> float:

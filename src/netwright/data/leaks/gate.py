@@ -125,9 +125,12 @@ def _said_across(part: Mapping[str, Any], kind: str, things: str) -> str:
     return f"{number:,} {of} {things} have a twin in {seen} ({counts}{example}){kept}"
 
 
+_UNDER = {"regression": "with different numbers", "segmentation": "with different masks"}
+
+
 def _said_conflicts(conflicts: Mapping[str, Any], things: str) -> list[str]:
     lines = []
-    under = "with different numbers" if conflicts.get("numbers") else "under two labels"
+    under = _UNDER.get(str(conflicts.get("task")), "under two labels")
     for kind, words in (("exact", f"equal {things}"), ("near", "near twins")):
         if conflicts[kind]:
             pairs = [pair for pair in conflicts["listed"] if (pair[2] == 1.0) == (kind == "exact")]
