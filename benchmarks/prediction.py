@@ -4,11 +4,11 @@
     python benchmarks/prediction.py RUN --memory 100000
 
 RUN is a run of a CNN (such as cifar10-cnn), FOLDER has image files, which are taken in turn until there are `--images`
-of them. Two comparisons, each alternating: `decoded` are arrays in memory, ours against one loop over batches that an
-expert would write (uint8 by batches, normalised at once, channels_last, inference mode, a softmax); `files` are files,
-ours against one `Image.open`, transform, forward pass and softmax an image. Ours computes with `--engine`; what it
-costs to build is left out (benchmarks/engines.py compares engines themselves). `--memory N` predicts N small files and
-prints anonymous memory after every tenth of them.
+of them. Two comparisons, each alternating, in fp32: `decoded` are arrays in memory, ours against one loop over batches
+that an expert would write (uint8 by batches, normalised at once, channels_last, inference mode, a softmax); `files` are
+files, ours against one `Image.open`, transform, forward pass and softmax an image. Ours computes with `--engine`; what
+it costs to build is left out (benchmarks/engines.py compares engines themselves). `--memory N` predicts N small files
+and prints anonymous memory after every tenth of them.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> int:
     keep_large_blocks()
     if options.memory:
         return memory(options.run, options.memory)
-    with opened(options.run, Own(), options.engine) as predictor:
+    with opened(options.run, Own(), options.engine, "fp32") as predictor:
         predictor.machine = dataclasses.replace(predictor.machine, threads=options.threads)
         torch.set_num_threads(options.threads)
         choice = EngineChoice(predictor, options.engine)
