@@ -1,7 +1,7 @@
 """Forward, loss and backward of a step as one CUDA graph.
 
-A GPU that is given a small network's kernels one by one waits for the processor: a step of 20,000 parameters on an H100
-takes 1.9 ms of launches for 0.2 ms of work. Where that is so, a graph is recorded once for each shape of a batch and
+A GPU that is given a small network's kernels one by one waits for the processor: a step of mnist-cnn, 64 images and
+20,000 parameters, took 1.9 ms on an H100. Where that is so, a graph is recorded once for each shape of a batch and
 launched whole, on buffers of its own. It holds the same kernels in the same order as the plain way; dropout draws from
 the seed that was set before each launch."""
 
