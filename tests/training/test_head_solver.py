@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from netwright.config.optimization import CrossEntropy
 from netwright.errors import WorkFailed
+from netwright.training.curvature import Curvature
 from netwright.training.head_solver import HeadSolver, penalty_of
 
 PENALTIES = [0.1, 0.01, 0.001]
@@ -139,6 +140,37 @@ def test_many_images_have_the_optimum_of_scikit_learn(penalty: float) -> None:
         assert (linear(features).argmax(dim=1) == expected(features).argmax(dim=1)).float().mean() > 0.999
     least = objective(expected, features, targets, CrossEntropy(), penalty)
     assert objective(linear, features, targets, CrossEntropy(), penalty) == pytest.approx(least, rel=1e-4)
+
+
+@pytest.mark.parametrize(("num_images", "width"), [(900, 12), (30_000, 700)])  # the second: axes of every image still
+def test_the_first_guess_is_the_inverse_of_all_images_curvature(num_images: int, width: int) -> None:
+    """Of a sample the least variances would be too small, and steps along them too long."""
+    torch.manual_seed(0)
+    features = torch.randn(num_images, width) @ (torch.randn(width, width) / width**0.5)
+    mean, deviation = features.double().mean(dim=0), features.double().std(dim=0, correction=0)
+    shares = torch.tensor([0.2] * 5 if width == 12 else [0.02] * 50, dtype=torch.float64)
+    guess = Curvature(features, mean, deviation, shares).at(0.003)
+    standard = (features.double() - mean) / deviation
+    spread = float(shares[0] * (1 - shares[0]))
+    whole = spread * (standard.T @ standard) / num_images + 0.003 * torch.eye(width, dtype=torch.float64)
+    gradient = torch.randn(len(shares), width + 1, dtype=torch.float64)
+    expected = torch.linalg.solve(whole, gradient[:, :-1].T).T
+    found = guess(gradient)
+    assert (found[:, :-1] - expected).norm() < 1e-3 * expected.norm()
+    assert torch.allclose(found[:, -1], gradient[:, -1] / spread)
+
+
+def test_a_class_without_images_is_no_obstacle() -> None:
+    features, targets = problem()
+    linear = nn.Linear(20, 6)
+    solver = HeadSolver(linear, features, targets, CrossEntropy(), torch.bincount(targets, minlength=6))
+    assert solver.solve(0.1) < 200
+    with torch.no_grad():
+        found = linear(features).softmax(dim=1)
+    assert float(found[:, 4:].max()) < 0.01
+    (without,) = solved(features, targets, [0.1], CrossEntropy())
+    with torch.no_grad():
+        assert torch.allclose(found[:, :4], without(features).softmax(dim=1), atol=0.01)
 
 
 def test_penalties_fall() -> None:

@@ -1,4 +1,4 @@
-"""What L-BFGS knows of a head's objective: its curvature on a sample of the features, and the steps made so far."""
+"""What L-BFGS knows of a head's objective: its curvature along the features' main axes, and the steps made so far."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,8 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SAMPLED = 4096  # images that say how features hang together, or more:
-ENOUGH = 4  # images a feature, for that
+BLOCK_ROWS = 2048
+LEAST_ROWS = 4096  # of the features that say how they hang together, or more:
+ENOUGH = 4  # images a feature, and
+WORTH = 64  # · classes / features of all images: their products take as long as some ten passes over train
 MOST_PAIRS, LEAST_PAIRS = 60, 5
 PAIR_VALUES = 2**25  # of all pairs together: 256 MB
 Product = Callable[[Tensor], Tensor]
@@ -16,27 +18,31 @@ Product = Callable[[Tensor], Tensor]
 class Curvature:
     """Approximates the inverse of the objective's second derivative by a diagonal, along the features' main axes.
 
-    Features are turned to the axes of their covariance; the curvature along each, of each class, is about
-    mean(p (1 - p) · feature²) + penalty. Of 512 features of SqueezeNet a fit takes half as many passes as without."""
+    The curvature of a class along an axis is taken for p (1 - p) · variance + penalty, p being the class's share of
+    train. On 50,000 × 512 features of SqueezeNet, at a penalty of 0.003, a fit takes 31 passes over train; with axes of
+    4,096 images, which make the least variances too small, it took 94."""
 
-    def __init__(self, features: Tensor, mean: Tensor, deviation: Tensor) -> None:
-        """Take evenly spaced images of features (N, D) with mean (D,) and deviation (D,) float64."""
-        most = max(SAMPLED, ENOUGH * features.shape[1])
-        self._sample = features[:: -(-len(features) // most)]
-        standard = (self._sample.cpu() - mean.float()) / deviation.float()
-        axes = torch.linalg.eigh(standard.T @ standard)[1]
-        self._axes, self._squares = axes.double(), (standard @ axes).square_()
+    def __init__(self, features: Tensor, mean: Tensor, deviation: Tensor, shares: Tensor) -> None:
+        """Take features (N, D) with mean and deviation (D,), and the classes' shares (K,), all float64 but features."""
+        width = features.shape[1]
+        most = max(LEAST_ROWS, ENOUGH * width, WORTH * len(shares) * len(features) // width)
+        some = features[:: -(-len(features) // most)]
+        middle, scale = (part.float().to(features.device) for part in (mean, deviation))
+        together = torch.zeros(width, width, device=features.device)
+        for block in torch.split(some, BLOCK_ROWS):
+            standard = (block - middle) / scale
+            together.addmm_(standard.T, standard)
+        variances, self._axes = torch.linalg.eigh(together.cpu().double() / len(some))
+        self._spread = (shares * (1 - shares)).clamp(min=1e-3)[:, None]
+        self._steepness = self._spread * variances.clamp(min=0)
 
-    def at(self, weight: Tensor, bias: Tensor, penalty: float) -> Product:
-        """Return the product with the inverse, of gradients (K, D + 1), where the layer has this weight and bias."""
-        probabilities = torch.addmm(bias, self._sample, weight.T).softmax(dim=1).cpu()
-        spread = probabilities * (1 - probabilities)
-        steepness = (spread.T @ self._squares).double() / len(spread) + penalty
-        of_bias = spread.mean(dim=0).double()[:, None] + 1e-6
+    def at(self, penalty: float) -> Product:
+        """Return the product with the inverse, of gradients (K, D + 1), for a penalty."""
+        steepness = self._steepness + penalty
 
         def product(gradient: Tensor) -> Tensor:
             turned = (gradient[:, :-1] @ self._axes / steepness) @ self._axes.T
-            return torch.cat([turned, gradient[:, -1:] / of_bias], dim=1)
+            return torch.cat([turned, gradient[:, -1:] / self._spread], dim=1)
 
         return product
 

@@ -65,7 +65,8 @@ class HeadSolver:
         deviation = (self._summed(lambda some: (some - middle).square_()) / len(features)).sqrt()
         # a feature that never changes says nothing: its weight stays 0
         self._deviation_of = torch.where(deviation > 1e-6 * deviation.max(), deviation, 1.0)
-        self._curvature = Curvature(features, self._mean, self._deviation_of)
+        shares = (weights.cpu().double() * class_counts.cpu()) / self._total
+        self._curvature = Curvature(features, self._mean, self._deviation_of, shares)
         self._begin()
 
     def _begin(self) -> None:
@@ -105,7 +106,7 @@ class HeadSolver:
 
     def _descend(self, point: Tensor, penalty: float, tolerance: float) -> tuple[Tensor, int]:
         """Follow L-BFGS from a point (K, D + 1) to the optimum; return it and the number of passes."""
-        turned = self._curvature.at(*self._plain(point), penalty)
+        turned = self._curvature.at(penalty)
         self._pairs.change_penalty(penalty)
         value, gradient = self._evaluate(point, penalty)
         passes, best, stalled = 1, float(gradient.abs().max()), 0
