@@ -521,3 +521,15 @@ def test_networks_and_tasks_that_do_not_fit_are_refused(data: Path) -> None:
         nw.train(str(data), augmentation=["mixup"])
     with pytest.raises(InputError):
         nw.train(str(data), criterion="nll")
+
+
+def test_a_criterion_of_two_classes_says_where_masks_have_theirs(data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "three"
+    shutil.copytree(data, root)
+    for path in (root / "masks").iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        mask[:5], mask[5:9] = 100, 50  # beside these 255 is ignored
+        Image.fromarray(mask).save(path)
+    said = re.escape("have 3; use cross_entropy_dice, or keep two classes with `data.mask_classes`")
+    with pytest.raises(RecipeError, match=said):
+        nw.train(str(root), criterion="bce_dice", out=tmp_path / "no")

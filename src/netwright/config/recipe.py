@@ -227,16 +227,18 @@ def output_for(criterion: Criterion) -> Literal["logits", "log_probabilities", "
     return "probabilities" if isinstance(criterion, Bce) else "logits"
 
 
-def num_outputs_for(criterion: Criterion, num_classes: int) -> int:
+def num_outputs_for(criterion: Criterion, num_classes: int, classes: str = "`data.classes`") -> int:
     """Return the width of the network's output: one for the binary criteria, else one a class.
 
+    `classes` is the field that says which classes there are.
     Raises RecipeError when a binary criterion meets another number of classes."""
     if not isinstance(criterion, (Bce, BceDice, BceWithLogits)):
         return num_classes
     if num_classes != 2:
+        other = "cross_entropy_dice" if isinstance(criterion, BceDice) else "cross_entropy"
         raise RecipeError(
-            f"`criterion.name` is {criterion.name!r}, for two classes, and the data have {num_classes}; use "
-            "cross_entropy, or keep two classes with `data.classes`"
+            f"`criterion.name` is {criterion.name!r}, for two classes, and the data have {num_classes}; use {other}, "
+            f"or keep two classes with {classes}"
         )
     return 1
 

@@ -73,7 +73,9 @@ class Segmentation:
 
 def build_segmentation(criterion: Criterion, targets: TrainTargets) -> Segmentation:
     """Return the task of a criterion and the masks' classes. Raises RecipeError when they do not go together."""
-    return Segmentation(targets.class_names, num_outputs_for(criterion, len(targets.class_names)))
+    return Segmentation(
+        targets.class_names, num_outputs_for(criterion, len(targets.class_names), "`data.mask_classes`")
+    )
 
 
 def read_segmentation(mapping: Mapping[str, Any]) -> Segmentation:
