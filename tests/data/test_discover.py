@@ -130,6 +130,15 @@ def test_files_that_are_no_source(tmp_path: Path, name: str, message: str) -> No
         describe_source(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("place", ["set.zip", "cat/set.ZIP", "train/cat/set.tar.gz"])
+def test_a_folder_with_an_archive_for_images_says_how_to_unpack_it(tmp_path: Path, place: str) -> None:
+    (tmp_path / "pictures" / place).parent.mkdir(parents=True)
+    (tmp_path / "pictures" / place).write_bytes(b"x")
+    how = "tar -xf" if place.endswith("gz") else "unzip"
+    with pytest.raises(DataError, match=f"no images in class folders.*archive.*{how} .*{Path(place).name}"):
+        list_folder(tmp_path / "pictures")
+
+
 def test_links_that_leave_or_loop_are_not_followed(make_folder: Make, tmp_path: Path) -> None:
     root = make_folder({"cat": 1, "dog": 1})
     outside = make_folder({"secret": 1}, name="outside")

@@ -6,26 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from netwright.config.datasets import BUILT_IN
+from netwright.data.archives import ARCHIVE_SUFFIXES, how_to_unpack
 from netwright.data.listing import IMAGE_SUFFIXES, list_folder
 from netwright.data.registered import is_registered
 from netwright.errors import DataError, did_you_mean, listed
 
 Kind = Literal["named", "folder", "split folder", "npz", "table"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
-_UNPACK = {".zip": "unzip", ".7z": "7z x", ".rar": "unrar x"}  # the rest: tar -xf
-ARCHIVE_SUFFIXES = (
-    ".zip",
-    ".tar",
-    ".tgz",
-    ".tbz2",
-    ".txz",
-    ".tar.gz",
-    ".tar.bz2",
-    ".tar.xz",
-    ".tar.zst",
-    ".7z",
-    ".rar",
-)
 _EXPECTED = (
     "a data set's name, a folder of class folders, an .npz file, or a table (.csv, .parquet) of paths and labels"
 )
@@ -79,8 +66,7 @@ def _missing(source: str, path: Path) -> str:
 def _unfit_file(path: Path) -> str:
     name = path.name.lower()
     if name.endswith(ARCHIVE_SUFFIXES):
-        how = f"{_UNPACK.get(path.suffix.lower(), 'tar -xf')} {path.name}"
-        return f"{path} is an archive; unpack it (`{how}`) and give the folder that holds the class folders"
+        return f"{path} is an archive; {how_to_unpack(path.name)}"
     if name.endswith(".npy"):
         return f"{path} holds one array without labels; save both: numpy.savez('data.npz', x=images, y=labels)"
     if name.endswith(IMAGE_SUFFIXES):

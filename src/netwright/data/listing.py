@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from netwright.data.archives import archive_in, how_to_unpack
 from netwright.errors import DataError, listed
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -199,6 +200,9 @@ def _without_empty(
         for split, classes in found.items()
     }
     if not kept[first]:
+        archive = archive_in(root)
+        if archive is not None:
+            raise DataError(f"{root} has no images in class folders, but an archive; {how_to_unpack(archive)}")
         raise DataError(f"{root} has no images in class folders; known endings: {listed(IMAGE_SUFFIXES, 12)}")
     if len(kept[first]) == 1 and training:
         only = next(iter(kept[first]))
