@@ -90,6 +90,13 @@ def test_guessing_is_not_learning(loss: Curve) -> None:
     assert found["verdict"] == "not_learning" and "lower lr" in found["advice"]
 
 
+def test_losses_that_fall_from_guessing_are_too_short() -> None:
+    """Three epochs of two steps of a new head on a frozen backbone: a lower lr would be the wrong advice."""
+    records = history([3.52, 3.32, 3.03], [3.1, 2.97, 2.87], [0.243, 0.257, 0.271], [0.267, 0.2, 0.2])
+    found = verdict(records, num_val=15, majority=0.6)
+    assert found["verdict"] == "too_short" and "more epochs, such as 6, or a higher lr" in found["advice"]
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_what_knows_train_from_before_has_learnt(epochs: int) -> None:
     """Pretrained on the same images, and 12 val images: guessing can't be told from 67 %, but train is known."""

@@ -60,7 +60,8 @@ def diagnose(
     error = math.sqrt(max(right * (1 - right), 0.25 / num_val) / num_val)
     found = found_in(val, ACCURACY, error)
     if _learnt_nothing(val, majority, error):
-        return _not_learning(val) | found
+        begun = falling(val, "train_loss") and falling(val, "val_loss") and not _annealed(val)
+        return (_too_short(val) if begun and stopped_by in ("epochs", "time") else _not_learning(val)) | found
     return diagnosed(val, best_epoch, ACCURACY, stopped_by, augmented, found) | found
 
 
