@@ -15,12 +15,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 import netwright as nw
 from benchmarks.datasets import prepare_npz
+from benchmarks.sides.classic import train_epoch
 from benchmarks.sides.networks import build_network
 from benchmarks.sides.pictures import Pictures, build_transform
 from benchmarks.works import LEARNING_RATE, Work, works
@@ -84,18 +85,9 @@ def classic(work: Work, pixels: np.ndarray, targets: np.ndarray) -> float:
     loader = DataLoader(dataset, work.batch_size, shuffle=True, num_workers=WORKERS, pin_memory=True)
     model = build_network(work.recipe).to(CUDA)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    criterion = nn.CrossEntropyLoss()
     for _ in range(2):
-        begun, loss_sum, correct = perf_counter(), 0.0, 0
-        for images, labels in loader:
-            images, labels = images.to(CUDA, non_blocking=True), labels.to(CUDA, non_blocking=True)
-            optimizer.zero_grad()
-            logits = model(images)
-            loss = criterion(logits, labels)
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.item() * len(labels)
-            correct += int((logits.argmax(1) == labels).sum().item())
+        begun = perf_counter()
+        train_epoch(model, optimizer, loader)
         seconds = perf_counter() - begun
     return seconds
 

@@ -40,11 +40,13 @@ def main() -> None:
 
 
 def train_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, train_loader: DataLoader) -> tuple[float, float]:
-    """Train one epoch; return its mean loss and accuracy."""
+    """Train one epoch where the network is; return its mean loss and accuracy."""
+    device = next(model.parameters()).device
     criterion = nn.CrossEntropyLoss()
     model.train()
     running_loss, correct, total = 0.0, 0, 0
     for images, targets in train_loader:
+        images, targets = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
         optimizer.zero_grad()
         logits = model(images)
         loss = criterion(logits, targets)

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 import netwright as nw
 from netwright.cli.main import run as netwright
 from netwright.config.optimization import CRITERIA, Criterion, LinearLr
-from netwright.deployment.bundle import load_bundle, load_golden
+from netwright.config.recipe import Recipe
+from netwright.deployment.bundle import Bundle, load_bundle, load_golden
 from netwright.deployment.eject.mask_script import write_mask_script
 from netwright.errors import InputError
 from netwright.models import build_model
@@ -109,6 +110,15 @@ def check_layout(path: Path) -> None:
             assert done.returncode == 0, done.stdout + done.stderr
 
 
+def written(run: nw.Run, recipe: Recipe, bundle: Bundle, network: torch.nn.Module, folder: Path) -> Any:
+    """Write the script of another recipe, task or network than the run's; return it as a module."""
+    counts = {"train": [14], "val": [3], "test": [3]}
+    made = write_mask_script(recipe, bundle, network, counts, bundle_path=run.path / "bundle", file="x.py")
+    (folder / "x.py").write_text(made.text)
+    check_layout(folder / "x.py")
+    return module_of(made.text)
+
+
 def test_it_gives_the_runs_logits_and_masks(trained: nw.Run, script: Path, data: Path, tmp_path: Path) -> None:
     check_layout(script)
     golden = load_golden(trained.path / "bundle")
@@ -173,17 +183,8 @@ def test_its_criteria_are_ours(criterion: dict[str, Any], trained: nw.Run, tmp_p
     network = build_model(
         bundle.model, in_channels=1, image_size=(SIDE, SIDE), num_outputs=task.num_outputs, output="logits"
     )
-    made = write_mask_script(
-        trained.recipe.replace(criterion=part),
-        dataclasses.replace(bundle, task=task),
-        network,
-        {"train": [14], "val": [3], "test": [3]},
-        bundle_path=trained.path / "bundle",
-        file="x.py",
-    )
-    (tmp_path / "x.py").write_text(made.text)
-    check_layout(tmp_path / "x.py")
-    plain = module_of(made.text)
+    recipe, bundle = trained.recipe.replace(criterion=part), dataclasses.replace(bundle, task=task)
+    plain = written(trained, recipe, bundle, network, tmp_path)
     outputs = torch.randn(3, task.num_outputs, 8, 8, generator=torch.Generator().manual_seed(0))
     targets = torch.randint(0, 2, (3, 8, 8), generator=torch.Generator().manual_seed(1))
     targets[:, 0] = 255
@@ -196,17 +197,7 @@ def test_its_criteria_are_ours(criterion: dict[str, Any], trained: nw.Run, tmp_p
 def test_its_schedule_and_masks_with_transparency(trained: nw.Run, data: Path, tmp_path: Path) -> None:
     bundle, _ = load_bundle(trained.path / "bundle")
     schedule = LinearLr(start_fraction=0.1, up_fraction=0.25)
-    made = write_mask_script(
-        trained.recipe.replace(lr_scheduler=schedule),
-        bundle,
-        torch.nn.Identity(),
-        {"train": [14], "val": [3], "test": [3]},
-        bundle_path=trained.path / "bundle",
-        file="x.py",
-    )
-    (tmp_path / "x.py").write_text(made.text)
-    check_layout(tmp_path / "x.py")
-    plain = module_of(made.text)
+    plain = written(trained, trained.recipe.replace(lr_scheduler=schedule), bundle, torch.nn.Identity(), tmp_path)
     assert plain.lr_factor(0.0) == pytest.approx(0.1)
     assert plain.lr_factor(0.25) == pytest.approx(1.0)
     mask = Image.open(data / "masks" / "0.png")

@@ -370,6 +370,16 @@ def test_a_table_that_memory_may_not_hold_is_refused(tmp_path: Path, monkeypatch
             open_rows(tmp_path / name, Data(target="b"), Split())
 
 
+def test_a_large_table_that_breaks_off_is_explained_before_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.data.tables.MOST_CELLS", 100)
+    monkeypatch.setattr("netwright.data.tables.table_of_lines", lambda *_: pytest.fail("its lines are held"))
+    (tmp_path / "large.csv").write_text("a,b\n" + "1,2\n" * 200 + '3,"4\n')
+    with pytest.raises(DataError, match=r"line 20[12]: not a table .*is a quote left open"):
+        open_rows(tmp_path / "large.csv", Data(target="b"), Split())
+
+
 def test_parquet_and_tsv_are_the_same_rows(table: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(table)
     frame.to_parquet(tmp_path / "t.parquet")

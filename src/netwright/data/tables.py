@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,11 @@ def read_table(path: Path) -> Table:
 
 def table_of_lines(file: Any, path: Path) -> Table:
     """Return the table that an open text is; `path` names it. Raises DataError for what is none."""
-    lines = _read_lines(file, path)
+    lines = [
+        (number, [cell.strip(" \t\r") for cell in cells])
+        for number, cells in _lines(file, path)
+        if any(cell.strip() for cell in cells)
+    ]
     if not lines:
         raise DataError(f"{path} is empty; expected a line of column names, then a line an image or row")
     return _as_table(lines, path)
@@ -56,17 +61,15 @@ def table_of_lines(file: Any, path: Path) -> Table:
 
 def _check_size(file: Any, path: Path) -> None:
     """Raise DataError for a text that has more cells than are held in memory, without holding them."""
-    reader = _reader(file, path)
-    try:
-        num_cells = sum(map(len, reader))
-    except csv.Error:
-        return  # which is explained where its lines are read
+    num_lines = num_cells = 0
+    for number, cells in _lines(file, path):
+        num_lines, num_cells = number, num_cells + len(cells)
     if num_cells > MOST_CELLS:
-        raise _too_large(path, f"{reader.line_num:,} lines and {num_cells:,} cells")
+        raise _too_large(path, f"{num_lines:,} lines and {num_cells:,} cells")
 
 
-def _reader(file: Any, path: Path) -> Any:
-    """Return what reads an open text from its beginning, line after line of cells."""
+def _lines(file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, cells) of an open text from its beginning. Raises DataError for what is no table."""
     file.seek(0)
     first = file.read(_MOST_CELL_BYTES)
     if "\0" in first:
@@ -76,20 +79,12 @@ def _reader(file: Any, path: Path) -> Any:
     suffix = path.suffix.lower()
     delimiter = "\t" if suffix == ".tsv" else max(_DELIMITERS, key=lambda mark: _outside_quotes(head).count(mark))
     csv.field_size_limit(_MOST_CELL_BYTES)
-    return csv.reader(file, delimiter=delimiter, strict=True)
-
-
-def _read_lines(file: Any, path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, cells) of every line that has any."""
-    reader = _reader(file, path)
-    lines: list[tuple[int, list[str]]] = []
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((reader.line_num, [cell.strip(" \t\r") for cell in cells]))
+            yield reader.line_num, cells
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not a table ({error}); is a quote left open?") from None
-    return lines
 
 
 def _too_large(path: Path, what: str) -> DataError:

@@ -12,7 +12,7 @@ from netwright.config.models import Output
 from netwright.config.optimization import Bce, BceWithLogits, ClassWeights, Criterion, CrossEntropy, Nll
 from netwright.config.recipe import num_outputs_for, output_for
 from netwright.errors import RecipeError
-from netwright.tasks.task import BatchLoss, TrainTargets, gradient_by_autograd
+from netwright.tasks.task import MEAN, ONE, BatchLoss, TrainTargets, gradient_by_autograd
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,12 @@ class _CrossEntropy:
             return gradient_by_autograd(self, outputs, targets)
         aten = torch.ops.aten
         logs = aten._log_softmax.default(outputs, 1, False)
-        loss, total = aten.nll_loss_forward.default(logs, targets, None, _MEAN, _NO_CLASS)
-        of_logs = aten.nll_loss_backward.default(_ONE, logs, targets, None, _MEAN, _NO_CLASS, total)
+        loss, total = aten.nll_loss_forward.default(logs, targets, None, MEAN, _NO_CLASS)
+        of_logs = aten.nll_loss_backward.default(ONE, logs, targets, None, MEAN, _NO_CLASS, total)
         return loss, len(targets), aten._log_softmax_backward_data.default(of_logs, logs, 1, torch.float32)
 
 
-_ONE = torch.ones(())  # what backward begins with
-_MEAN, _NO_CLASS = 1, -100  # torch's words for the mean, and for targets that are left out: there are none
+_NO_CLASS = -100  # torch's target of what is left out: there is none
 
 
 def _cross_entropy(weights: Tensor | None, smoothing: float) -> BatchLoss:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from netwright.config.models import Output
 from netwright.config.optimization import Criterion, Huber, Mae, Mse
 from netwright.errors import RecipeError
-from netwright.tasks.task import BatchLoss, TrainTargets
+from netwright.tasks.task import MEAN, ONE, BatchLoss, TrainTargets
 
 _DIGITS = 9  # of the history's numbers: float sums differ in the 16th by how a resumed run grouped them
 
@@ -98,12 +98,8 @@ class _SquaredErrors:
         """See `LossWithGradient`."""
         numbers, wanted = outputs.squeeze(1), (targets - self.mean) / self.std
         loss = torch.ops.aten.mse_loss.default(numbers, wanted)
-        gradient = torch.ops.aten.mse_loss_backward.default(_ONE, numbers, wanted, _MEAN)
+        gradient = torch.ops.aten.mse_loss_backward.default(ONE, numbers, wanted, MEAN)
         return loss, len(targets), gradient.unsqueeze(1)
-
-
-_ONE = torch.ones(())  # what backward begins with
-_MEAN = 1  # of torch's reductions
 
 
 def _measure(criterion: Criterion) -> Callable[[Tensor, Tensor], Tensor]:

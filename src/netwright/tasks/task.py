@@ -58,6 +58,10 @@ class BatchLoss(Protocol):
         """Return the mean loss () of a batch and its weight: the number of samples, or their class weights' sum."""
 
 
+ONE = torch.ones(())  # what backward begins with
+MEAN = 1  # torch's number for the mean among its reductions
+
+
 @runtime_checkable
 class LossWithGradient(BatchLoss, Protocol):
     """A criterion that gives its gradient without autograd."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.data.batches import Batch
-from netwright.models.chain import Chain, ChainNetwork, chain_backward, chain_forward
+from netwright.models.chain import Chain, ChainNetwork, How, chain_backward, chain_forward
 from netwright.tasks.task import BatchLoss, LossWithGradient, gradient_by_autograd
 from netwright.training.shortcut import Computed
 
@@ -30,7 +30,7 @@ class ByHand:
             self._loss = batch_loss.with_gradient
         self._features: nn.Module | None = None
         self._weights: list[Tensor] = []
-        self._how: tuple[tuple[float, bool], ...] = ()
+        self._how: How = ()
         self._gradients: list[Tensor] = []
         self._block = torch.empty(0)
         self.whole_gradient: Tensor | None = None
