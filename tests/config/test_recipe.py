@@ -67,6 +67,18 @@ def test_a_recipe_can_not_be_changed() -> None:
             {"training": {"sampling": "balanced"}, "criterion": {"name": "nll", "class_weights": "balanced"}},
             r"made up for twice; leave one of them out",
         ),
+        (
+            {"data": {"task": "regression"}, "criterion": {"name": "cross_entropy", "class_weights": "balanced"}},
+            r"`criterion\.class_weights` weighs classes, and the task is regression, .*leave it out",
+        ),
+        (
+            {"data": {"task": "regression"}, "criterion": {"name": "mse", "class_weights": "balanced"}},
+            r"`criterion\.class_weights` weighs classes, and `criterion\.name` is 'mse', .*numbers; leave it out",
+        ),
+        (
+            {"criterion": {"name": "custom", "class_weights": [1, 2]}},
+            r"`criterion\.class_weights` is given and your own criterion .*; leave it out",
+        ),
         ({"optimizer": {"lr": 0.1}}, r"`optimizer` is .*expected a name or a mapping with `name`"),
         ({"optimizer": "adma"}, r"`optimizer\.name` is 'adma' \(did you mean \"adam\"\?\)"),
         ({"model": {"name": "cnn", "channels": []}}, r"`model\.channels` is empty"),

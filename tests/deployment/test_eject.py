@@ -25,7 +25,7 @@ from netwright.deployment.eject.script import write_script
 from netwright.deployment.golden import Golden, blends, golden_outputs
 from netwright.errors import InputError
 from netwright.models import build_model
-from netwright.tasks.classification import Classification
+from netwright.tasks.classification import Classification, build_batch_loss
 from netwright.workflows.eject import eject
 
 SHAPES = {"digits": (1, 8), "mnist": (1, 28), "fashion-mnist": (1, 28), "cifar10": (3, 32)}
@@ -128,6 +128,16 @@ def test_the_script_is_as_long_wherever_the_bundle_lies(length: int, tmp_path: P
 OTHERS: dict[str, dict[str, Any]] = {
     "binary": {"criterion": "bce", "model": {"name": "mlp", "activation": "maxout"}, "data": {"classes": ["3", "5"]}},
     "binary logits": {"criterion": "bce_with_logits", "data": {"classes": ["3", "5"]}, "model": "linear"},
+    "weighted": {
+        "criterion": {"name": "bce", "class_weights": [1, 3]},
+        "data": {"classes": ["3", "5"]},
+        "model": {"name": "mlp"},
+    },
+    "weighted logits": {
+        "criterion": {"name": "bce_with_logits", "class_weights": "balanced"},
+        "data": {"classes": ["3", "5"]},
+        "model": "linear",
+    },
     "even": {
         "model": {"name": "cnn", "channels": [4, 6], "kernel_size": 4, "pooling": "average", "classifier_sizes": [9]},
         "transform": {"views": "mirror"},
@@ -169,6 +179,29 @@ def test_other_parts_too(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     trained = script.train().state_dict()
     assert trained.keys() == before.keys()
     assert any(not torch.equal(trained[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize("name", ["bce", "bce_with_logits"])
+def test_the_weights_of_two_classes_are_the_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its criterion, caught where training begins, against ours."""
+    criterion = {"name": name, "class_weights": [0.5, 3.0]}
+    recipe = build_recipe(
+        {"data": {"source": "digits", "classes": ["3", "5"]}, "model": "linear", "criterion": criterion}
+    )
+    script: Any = run_script(script_of(recipe, tmp_path))
+
+    class Caught(Exception):
+        pass
+
+    def caught(model: Any, loader: Any, criterion: Any, *others: Any) -> None:
+        raise Caught(criterion)
+
+    script.run_epoch = caught
+    with pytest.raises(Caught) as found:
+        script.train()
+    outputs, targets = torch.rand(9, 1), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])
+    expected, _ = build_batch_loss(recipe.criterion, torch.tensor([90, 90]), torch.device("cpu"))(outputs, targets)
+    torch.testing.assert_close(found.value.args[0](outputs[:, 0], targets.float()), expected)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import nn
 
 from netwright.config.optimization import Bce, BceWithLogits, CrossEntropy, CustomCriterion, Nll
 from netwright.errors import RecipeError
-from netwright.tasks.classification import build_batch_loss, build_task
+from netwright.tasks.classification import build_batch_loss, build_task, sample_losses
 
 CPU = torch.device("cpu")
 COUNTS = torch.tensor([10, 20, 30])
@@ -81,6 +81,26 @@ def test_the_two_binary_criteria_agree_with_torch_and_with_each_other():
     reference = nn.BCEWithLogitsLoss()(logits[:, 0], targets.float())
     assert with_logits.item() == pytest.approx(reference.item(), rel=1e-6)
     assert plain.item() == pytest.approx(reference.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("given", ["balanced", (0.5, 3.0)])
+def test_the_binary_criteria_weigh_classes_as_torchs_cross_entropy_does(given):
+    logits, targets = torch.randn(9, 1), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 0])
+    counts = torch.tensor([30, 10])
+    weights = torch.tensor([40 / 60, 40 / 20] if given == "balanced" else given)
+    two = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    expected = nn.functional.cross_entropy(two, targets, weights)
+    for criterion, outputs in ((BceWithLogits, logits), (Bce, logits.sigmoid())):
+        made = criterion(class_weights=given)
+        loss, weight = build_batch_loss(made, counts, CPU)(outputs, targets)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(weight, weights[targets].sum())
+        losses, each = sample_losses(made, two.log_softmax(1), targets, counts)
+        assert float(losses.sum() / each.sum()) == pytest.approx(float(expected), rel=1e-6)
+    ratio = nn.functional.binary_cross_entropy_with_logits(
+        logits[:, 0], targets.float(), pos_weight=weights[1] / weights[0], reduction="sum"
+    )
+    torch.testing.assert_close(weights[0] * ratio / weights[targets].sum(), expected)
 
 
 @pytest.mark.parametrize("criterion", [CrossEntropy(), Nll(), Bce(), BceWithLogits()], ids=lambda c: c.name)

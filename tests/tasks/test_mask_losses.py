@@ -1,5 +1,7 @@
 """The criteria of masks against plain formulas, torchvision's focal loss and scikit-learn's F1."""
 
+from typing import Any
+
 import pytest
 import torch
 from sklearn.metrics import f1_score
@@ -9,6 +11,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from netwright.config.masks import IGNORED
 from netwright.config.optimization import (
+    CRITERIA,
     BceDice,
     BceWithLogits,
     Criterion,
@@ -17,6 +20,7 @@ from netwright.config.optimization import (
     Dice,
     Focal,
 )
+from netwright.config.tasks import criteria_for
 from netwright.tasks.mask_losses import build_mask_loss, dice
 from netwright.tasks.task import TrainTargets
 
@@ -60,6 +64,27 @@ def test_binary_cross_entropy_is_that_of_the_pixels_that_have_a_class() -> None:
     pixels, classes = flat(outputs, targets)
     torch.testing.assert_close(loss, functional.binary_cross_entropy_with_logits(pixels[:, 0], classes.float()))
     assert weight == len(classes)
+
+
+@pytest.mark.parametrize("given", [(1.0, 4.0), (3.0, 0.5), "balanced"])
+def test_weighted_binary_cross_entropy_is_torchs(given: object) -> None:
+    """A weight for each pixel, `pos_weight` and cross-entropy of two logits say the same."""
+    outputs, targets = some(2, 1)
+    pixels, classes = flat(outputs, targets)
+    counts = torch.bincount(classes)
+    weights = counts.sum() / (2 * counts.float()) if given == "balanced" else torch.tensor(given)
+    criterion = BceWithLogits(class_weights=given)  # type: ignore[arg-type]
+    loss, weight = loss_of(criterion, outputs, targets, counts)
+    logits, each = pixels[:, 0], weights[classes]
+    total = functional.binary_cross_entropy_with_logits(logits, classes.float(), each, reduction="sum")
+    torch.testing.assert_close(loss, total / each.sum())
+    assert weight == pytest.approx(float(each.sum()))
+    by_ratio = functional.binary_cross_entropy_with_logits(
+        logits, classes.float(), pos_weight=weights[1] / weights[0], reduction="sum"
+    )
+    torch.testing.assert_close(loss, weights[0] * by_ratio / each.sum())
+    two = torch.stack([torch.zeros_like(logits), logits], dim=1)
+    torch.testing.assert_close(loss, functional.cross_entropy(two, classes, weights))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
@@ -123,6 +148,37 @@ def test_the_sums_are_the_sums() -> None:
     two = torch.tensor([3, 4])
     expected = loss_of(BceWithLogits(), outputs, targets, two)[0] + dice(outputs, targets, 1.0)
     torch.testing.assert_close(loss_of(BceDice(), outputs, targets, two)[0], expected)
+    weights = (1.0, 4.0)
+    parts = (BceWithLogits(class_weights=weights), Dice(class_weights=weights))
+    first, second = (loss_of(part, outputs, targets, two)[0] for part in parts)
+    torch.testing.assert_close(loss_of(BceDice(class_weights=weights), outputs, targets, two)[0], first + second)
+
+
+@pytest.mark.parametrize("name", criteria_for("segmentation"))
+def test_every_criterion_takes_weights_and_balances_by_the_pixels_of_train(name: str) -> None:
+    """220 pixels over 2 classes and 200 or 20 of each, as scikit-learn has it; a batch has other shares."""
+    if name == "custom":
+        return
+    counts = torch.tensor([200, 20])
+    outputs, targets = some(2, 1 if "bce" in name else 2)
+    made = [
+        CRITERIA.convert({"name": name, "class_weights": given}, "criterion") for given in ("balanced", [0.55, 5.5])
+    ]
+    balanced, given, plain = (
+        loss_of(each, outputs, targets, counts)[0]  # type: ignore[arg-type]
+        for each in (*made, CRITERIA.convert({"name": name}, "criterion"))
+    )
+    torch.testing.assert_close(balanced, given)
+    assert abs(float(balanced - plain)) > 1e-3
+
+
+@pytest.mark.parametrize("criterion", [CrossEntropy, CrossEntropyDice, Dice, Focal])
+def test_a_class_that_train_lacks_is_not_balanced_against_all_others(criterion: Any) -> None:
+    """N / (K · 0) of it would be the whole loss wherever val has a pixel of it, and the whole of Dice's mean."""
+    outputs, targets = some()
+    found = loss_of(criterion(class_weights="balanced"), outputs, targets, torch.tensor([900, 300, 0]))
+    named = loss_of(criterion(class_weights=(1200 / 2700, 1200 / 900, 1.0)), outputs, targets)
+    torch.testing.assert_close(found, named)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +193,32 @@ def test_a_batch_of_ignored_pixels_alone_has_a_finite_loss_and_gradient(criterio
     assert torch.isfinite(outputs.grad).all()
 
 
-@pytest.mark.parametrize("criterion", [CrossEntropy(), Focal(), Dice(), CrossEntropyDice()])
+@pytest.mark.parametrize("criterion", [BceWithLogits(), BceWithLogits(class_weights=(1.0, 4.0)), BceDice()])
+def test_so_has_one_of_two_classes(criterion: Criterion) -> None:
+    outputs = torch.randn(2, 1, 4, 4, requires_grad=True)
+    loss, _ = loss_of(criterion, outputs, torch.full((2, 4, 4), IGNORED, dtype=torch.uint8), COUNTS[:2])
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss)
+    assert outputs.grad is not None
+    assert torch.isfinite(outputs.grad).all()
+
+
+WEIGHTED = (1.0, 2.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        *(CrossEntropy(), Focal(), Dice(), CrossEntropyDice()),
+        *(CrossEntropy(class_weights=WEIGHTED), Focal(class_weights=WEIGHTED), Dice(class_weights=WEIGHTED)),
+        *(BceWithLogits(), BceWithLogits(class_weights=(1.0, 4.0)), BceDice(class_weights=(1.0, 4.0))),
+    ],
+)
 def test_ignored_pixels_have_no_gradient(criterion: Criterion) -> None:
-    outputs, targets = some()
+    binary = isinstance(criterion, (BceWithLogits, BceDice))
+    outputs, targets = some(2, 1) if binary else some()
     outputs.requires_grad_(True)
-    loss_of(criterion, outputs, targets)[0].backward()  # type: ignore[no-untyped-call]
+    loss_of(criterion, outputs, targets, COUNTS[: 2 if binary else 3])[0].backward()  # type: ignore[no-untyped-call]
     assert outputs.grad is not None
     ignored = (targets == IGNORED).unsqueeze(1).expand_as(outputs)
     assert not outputs.grad[ignored].any()

@@ -28,19 +28,22 @@ def test_numbers_begin_as_ridge() -> None:
     np.testing.assert_allclose(found[1][0], expected.intercept_, atol=1e-5)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("num_outputs", [1, 2, 3])
-def test_classes_begin_as_logistic_regression(num_outputs: int) -> None:
+def test_classes_begin_as_logistic_regression(num_outputs: int, balanced: bool) -> None:
     num_classes = max(2, num_outputs)
     scores = FEATURES @ RANDOM.normal(size=(5, num_classes)) + RANDOM.normal(size=(300, num_classes))
     targets = torch.from_numpy(scores.argmax(axis=1))
     names = tuple("abc"[:num_classes])
     train = TrainTargets(names, torch.bincount(targets, minlength=num_classes))
-    criterion = BceWithLogits() if num_outputs == 1 else CrossEntropy()
+    criterion = (BceWithLogits if num_outputs == 1 else CrossEntropy)(class_weights="balanced" if balanced else None)
     found = linear_solution(torch.from_numpy(FEATURES), targets, train, criterion, num_outputs)
     assert found is not None
     # with two classes scikit-learn's penalty is on one vector, half of which each of our two classes has
     strength = 2.0 if num_classes == 2 else 1.0
-    expected = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(FEATURES, targets)
+    expected = LogisticRegression(
+        C=strength, tol=1e-8, max_iter=5000, class_weight="balanced" if balanced else None
+    ).fit(FEATURES, targets)
     network = build_model(
         TabularMlp(hidden_sizes=(8,)), in_channels=5, image_size=(1, 1), num_outputs=num_outputs, output="logits"
     )

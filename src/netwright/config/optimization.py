@@ -44,6 +44,7 @@ class Bce(Criterion, frozen=True, kw_only=True):
     """Binary cross-entropy of one probability (B, 1): two classes, and the network ends in a sigmoid."""
 
     name: Literal["bce"] = "bce"
+    class_weights: ClassWeights = None
 
 
 class BceWithLogits(Criterion, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ class BceWithLogits(Criterion, frozen=True, kw_only=True):
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
     name: Literal["bce_with_logits"] = "bce_with_logits"
+    class_weights: ClassWeights = None
 
 
 class Mse(Criterion, frozen=True, kw_only=True):
@@ -102,6 +104,7 @@ class BceDice(Criterion, frozen=True, kw_only=True):
     name: Literal["bce_dice"] = "bce_dice"
     dice_weight: Positive = 1.0
     smooth: Positive = 1.0
+    class_weights: ClassWeights = None
 
 
 class Focal(Criterion, frozen=True, kw_only=True):

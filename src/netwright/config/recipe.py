@@ -27,7 +27,7 @@ from netwright.config.optimization import (
 )
 from netwright.config.schema import convert_section
 from netwright.config.sections import SECTIONS, Data, Runtime, Split, Training, Transform
-from netwright.config.tasks import TaskName, check_network, check_task, criterion_for
+from netwright.config.tasks import TaskName, check_network, check_task, check_weighs, criterion_for
 from netwright.errors import RecipeError, did_you_mean, listed
 
 PARTS = {
@@ -85,6 +85,8 @@ def _convert(key: str, value: object) -> object:
         value = {name: field for name, field in value.items() if name != "batch_size"} | {"fit_memory": True}
     if key in SECTIONS:
         return convert_section(SECTIONS[key], value, key)
+    if key == "criterion":
+        check_weighs(value)
     if key != "augmentation":
         return PARTS[key].convert(value, key)
     if value is None:

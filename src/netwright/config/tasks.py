@@ -1,6 +1,6 @@
 """What a run learns to say: the tasks by name, their criteria, and what of a recipe makes no sense for which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from netwright.config.augmentations import Augmentation, Mixing, RandAugment, RandomWindow, TrivialAugmentWide
@@ -27,11 +27,31 @@ def criterion_for(task: str, chosen: Criterion) -> Criterion:
     return DEFAULT_CRITERIA[task] if chosen == CrossEntropy() and task not in chosen.tasks else chosen
 
 
+def check_weighs(criterion: object) -> None:
+    """Raise RecipeError where a mapping gives weights of classes to a criterion that has none."""
+    if not isinstance(criterion, Mapping) or criterion.get("class_weights") is None:
+        return
+    name = criterion.get("name")
+    if name == "custom":
+        raise RecipeError(
+            "`criterion.class_weights` is given and your own criterion weighs what it likes by itself; leave it out"
+        )
+    part = CRITERIA.parts.get(str(name))
+    if part is not None and "class_weights" not in part.__struct_fields__:
+        raise RecipeError(
+            f"`criterion.class_weights` weighs classes, and `criterion.name` is {name!r}, for numbers; leave it out"
+        )
+
+
 def check_task(data: Data, criterion: Criterion, training: Training, augmentation: Sequence[Augmentation]) -> None:
     """Raise RecipeError where a recipe that names its task asks for what that task has not."""
     task = data.task
     if task == "auto":
         return
+    if task == "regression" and getattr(criterion, "class_weights", None) is not None:
+        raise RecipeError(
+            "`criterion.class_weights` weighs classes, and the task is regression, where there are none; leave it out"
+        )
     if task not in criterion_for(task, criterion).tasks:
         raise RecipeError(
             f"`criterion.name` is {criterion.name!r}, which is not for {task}; use {listed(criteria_for(task))}"

@@ -105,13 +105,7 @@ def build_batch_loss(
     Raises RecipeError when there is not one weight a class."""
     if own is not None:
         return lambda outputs, targets: (own(outputs.float(), targets), len(targets))
-    if isinstance(criterion, (Bce, BceWithLogits)):
-        binary = functional.binary_cross_entropy
-        if isinstance(criterion, BceWithLogits):
-            binary = functional.binary_cross_entropy_with_logits
-        # in fp32: a probability rounded to bf16 can be exactly 0 or 1
-        return lambda outputs, targets: (binary(outputs.squeeze(1).float(), targets.float()), len(targets))
-    if not isinstance(criterion, (CrossEntropy, Nll)):
+    if not isinstance(criterion, (CrossEntropy, Nll, Bce, BceWithLogits)):
         raise RecipeError(
             "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=…), "
             "and nw.load(…, criterion=…) later"
@@ -120,6 +114,8 @@ def build_batch_loss(
     weights = None if weights is None else weights.to(device)
     if isinstance(criterion, Nll):
         return _nll(weights)
+    if not isinstance(criterion, CrossEntropy):
+        return _binary(criterion, weights)
     return _cross_entropy(weights, criterion.label_smoothing)
 
 
@@ -127,6 +123,22 @@ def _nll(weights: Tensor | None) -> BatchLoss:
     if weights is None:
         return lambda outputs, targets: (functional.nll_loss(outputs.float(), targets), len(targets))
     return lambda outputs, targets: (functional.nll_loss(outputs.float(), targets, weights), weights[targets].sum())
+
+
+def _binary(criterion: Bce | BceWithLogits, weights: Tensor | None) -> BatchLoss:
+    """Return it of one output, in fp32: a probability rounded to bf16 can be exactly 0 or 1."""
+    binary = functional.binary_cross_entropy
+    if isinstance(criterion, BceWithLogits):
+        binary = functional.binary_cross_entropy_with_logits
+    if weights is None:
+        return lambda outputs, targets: (binary(outputs.squeeze(1).float(), targets.float()), len(targets))
+
+    def batch_loss(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        each = weights[targets]
+        total = binary(outputs.squeeze(1).float(), targets.float(), each, reduction="sum")
+        return total / each.sum(), each.sum()
+
+    return batch_loss
 
 
 @dataclass(frozen=True)
@@ -181,10 +193,9 @@ def sample_losses(
     From log-probabilities (N, K), which say all that the built-in criteria ask of the outputs; None for one of the
     user's own."""
     scores = log_probabilities.double()
-    given = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
     if not isinstance(criterion, (CrossEntropy, Nll, Bce, BceWithLogits)):
         return None
-    weights = class_weights(given, class_counts)
+    weights = class_weights(criterion.class_weights, class_counts)
     weights = torch.ones(scores.shape[1]) if weights is None else weights
     weights = weights.double()
     smoothing = criterion.label_smoothing if isinstance(criterion, CrossEntropy) else 0.0
@@ -193,12 +204,14 @@ def sample_losses(
 
 
 def class_weights(given: ClassWeights, class_counts: Tensor) -> Tensor | None:
-    """Return one weight a class, or None; balanced is N / (K · count), as scikit-learn's `class_weight="balanced"`."""
+    """Return one weight a class, or None; balanced is N / (K · count), as scikit-learn's `class_weight="balanced"`.
+
+    A class that train lacks has nothing to balance, and the weight 1."""
     if given is None:
         return None
     if given == "balanced":
         counts = class_counts.float()
-        return counts.sum() / (len(counts) * counts.clamp(min=1))
+        return (counts.sum() / (len(counts) * counts)).masked_fill(counts == 0, 1.0)
     if len(given) != len(class_counts):
         raise RecipeError(
             f"`criterion.class_weights` has {len(given)} numbers and the data {len(class_counts)} classes; "

@@ -45,7 +45,7 @@ def build_mask_loss(
         case CrossEntropy():
             return lambda outputs, targets: cross_entropy(outputs, targets, weights, criterion.label_smoothing)
         case BceWithLogits():
-            return bce
+            return lambda outputs, targets: bce(outputs, targets, weights)
         case Focal():
             return lambda outputs, targets: focal(outputs, targets, criterion.gamma, weights)
         case Dice():
@@ -53,7 +53,7 @@ def build_mask_loss(
         case CrossEntropyDice():
             return _sum(lambda outputs, targets: cross_entropy(outputs, targets, weights)[0], criterion, weights)
         case BceDice():
-            return _sum(lambda outputs, targets: bce(outputs, targets)[0], criterion, None)
+            return _sum(lambda outputs, targets: bce(outputs, targets, weights)[0], criterion, weights)
         case CustomCriterion():
             raise RecipeError(
                 "`criterion.name` is 'custom', which only Python can give: nw.train(…, criterion=…), "
@@ -75,14 +75,15 @@ def cross_entropy(
     return total / weight.clamp(min=torch.finfo(torch.float32).tiny), weight
 
 
-def bce(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | int]:
-    """Return binary cross-entropy of logits (B, 1, H, W), the mean over pixels, and how many there are."""
-    valid = (targets != IGNORED).float()
-    total = functional.binary_cross_entropy_with_logits(
-        outputs[:, 0].float(), (targets == 1).float(), valid, reduction="sum"
-    )
-    weight = valid.sum()
-    return total / weight.clamp(min=1), weight
+def bce(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return binary cross-entropy of logits (B, 1, H, W), the mean over pixels, weighted by their class's weight, and
+    the sum of these weights. It is the cross-entropy of two logits of which the first is 0."""
+    valid = targets != IGNORED
+    second = targets == 1
+    each = valid.float() if weights is None else valid * weights[second.long()]
+    total = functional.binary_cross_entropy_with_logits(outputs[:, 0].float(), second.float(), each, reduction="sum")
+    weight = each.sum()
+    return total / weight.clamp(min=torch.finfo(torch.float32).tiny), weight
 
 
 def focal(outputs: Tensor, targets: Tensor, gamma: float, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -30,10 +30,9 @@ def linear_solution(
     if not isinstance(criterion, (CrossEntropy, Nll, Bce, BceWithLogits)):
         return None
     assert train.counts is not None
-    weights = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
     smoothing = criterion.label_smoothing if isinstance(criterion, CrossEntropy) else 0.0
     layer = nn.Linear(features.shape[1], len(train.class_names), device=features.device)
-    plain = CrossEntropy(class_weights=weights, label_smoothing=smoothing)
+    plain = CrossEntropy(class_weights=criterion.class_weights, label_smoothing=smoothing)
     HeadSolver(layer, features, targets, plain, train.counts).solve(1 / len(features))
     weight, bias = layer.weight.detach(), layer.bias.detach()
     if num_outputs == 1:  # the logit of the second of two classes

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from netwright.config.optimization import Dice
 from netwright.config.recipe import Recipe
 from netwright.data.leaks.gate import said
 from netwright.data.prepare import PreparedData
@@ -145,7 +146,12 @@ def _say_training(console: Console, plan: Plan, state: TrainingState) -> None:
 
 def _say_balance(console: Console, recipe: Recipe) -> None:
     """Say what training as if classes were equally frequent does to the probabilities, see docs/imbalance.md."""
-    if recipe.training.sampling == "balanced" or getattr(recipe.criterion, "class_weights", None) == "balanced":
+    balanced = getattr(recipe.criterion, "class_weights", None) == "balanced"
+    if balanced and isinstance(recipe.criterion, Dice):
+        console.say(
+            "         small classes count more than large ones in Dice's mean, which counts all alike without weights"
+        )
+    elif balanced or recipe.training.sampling == "balanced":
         console.say("         all classes count equally, and probabilities will be as if they were equally frequent")
 
 

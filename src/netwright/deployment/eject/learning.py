@@ -6,6 +6,8 @@ from typing import Any
 import torch
 
 from netwright.config.optimization import (
+    Bce,
+    BceWithLogits,
     Constant,
     Criterion,
     CrossEntropy,
@@ -13,7 +15,6 @@ from netwright.config.optimization import (
     CustomOptimizer,
     LrScheduler,
     Muon,
-    Nll,
     Optimizer,
 )
 from netwright.config.recipe import Recipe
@@ -60,16 +61,33 @@ def _criterion(criterion: Criterion, class_counts: list[int]) -> list[str]:
     name = CRITERIA[str(getattr(criterion, "name"))]  # noqa: B009
     lines: list[str] = []
     keywords: dict[str, Any] = {}
-    weights = criterion.class_weights if isinstance(criterion, (CrossEntropy, Nll)) else None
-    if weights == "balanced":
-        mean = sum(class_counts) / len(class_counts)
-        weights = tuple(round(mean / max(count, 1), 6) for count in class_counts)
+    weights = weights_of(criterion, class_counts)
     if weights is not None:
         lines += call("torch.tensor", list(weights), device=Raw("DEVICE")).lines(4, "weights = ")
         keywords["weight"] = Raw("weights")
+    if weights is not None and isinstance(criterion, (Bce, BceWithLogits)):
+        binary = "binary_cross_entropy" + ("_with_logits" if isinstance(criterion, BceWithLogits) else "")
+        return [
+            *lines,
+            "",
+            "    def criterion(outputs, targets):  # the mean by the weights of the classes",
+            "        each = weights[targets.long()]",
+            f"        loss = nn.functional.{binary}",
+            '        return loss(outputs, targets, each, reduction="sum") / each.sum()',
+            "",
+        ]
     if isinstance(criterion, CrossEntropy) and criterion.label_smoothing:
         keywords["label_smoothing"] = criterion.label_smoothing
     return [*lines, *call(f"nn.{name}", **keywords).lines(4, "criterion = ")]
+
+
+def weights_of(criterion: Criterion, class_counts: list[int]) -> tuple[float, ...] | None:
+    """Return the weights of the classes in the criterion; balanced ones by train's counts of each."""
+    weights = getattr(criterion, "class_weights", None)
+    if weights != "balanced":
+        return None if weights is None else tuple(weights)
+    mean = sum(class_counts) / len(class_counts)
+    return tuple(round(mean / count, 6) if count else 1.0 for count in class_counts)
 
 
 def _optimizer(optimizer: Optimizer, made: LearningCode, all_trainable: bool) -> tuple[float, list[str]]:
