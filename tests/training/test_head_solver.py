@@ -11,7 +11,7 @@ from torch.nn import functional
 from netwright.config.optimization import CrossEntropy
 from netwright.errors import WorkFailed
 from netwright.training.curvature import Curvature
-from netwright.training.head_solver import HeadSolver, penalty_of
+from netwright.training.head_solver import SUM_ROWS, HeadSolver, log_softmax_of, penalty_of, summed_products
 
 PENALTIES = [0.1, 0.01, 0.001]
 
@@ -182,3 +182,16 @@ def test_features_that_are_not_finite_are_refused_at_once() -> None:
     features[7, 2], features[400, 0] = torch.nan, torch.inf
     with pytest.raises(WorkFailed, match="the features of 2 of 900 images are not finite"):
         HeadSolver(nn.Linear(20, 4), features, targets, CrossEntropy(), torch.bincount(targets))
+
+
+@pytest.mark.parametrize("num_images", [1, 7, SUM_ROWS, 2 * SUM_ROWS + 3])
+@pytest.mark.parametrize(("width", "num_classes"), [(1, 2), (3, 10), (512, 10), (64, 1000)])
+def test_both_products_of_a_pass_are_those_of_float64(num_images: int, width: int, num_classes: int) -> None:
+    draws = torch.Generator().manual_seed(num_images + width)
+    features = torch.randn(num_images, width, generator=draws)
+    weight, bias = torch.randn(num_classes, width, generator=draws), torch.randn(num_classes, generator=draws)
+    errors = torch.randn(num_classes, num_images, generator=draws)
+    logs = functional.log_softmax(features.double() @ weight.double().T + bias.double(), dim=1).T
+    torch.testing.assert_close(log_softmax_of(features, weight, bias).double(), logs, rtol=1e-5, atol=1e-4)
+    products = errors.double() @ features.double()
+    torch.testing.assert_close(summed_products(errors, features), products, rtol=1e-5, atol=1e-3)
