@@ -65,7 +65,9 @@ class ItemReader:
             return torch.stack([ready_item(image, shape, row) for row, image in zip(rows, images, strict=True)])
         decoded = [transform.decode(as_picture(image)) for image in images]
         if transform.whole:
-            boxes = choose_boxes(decoded, visits, epoch, transform, self._augment)
+            boxes = choose_boxes(
+                np.array([one.shape[:2] for one in decoded], np.int64), visits, epoch, transform, self._augment
+            )
             return cut_boxes(decoded, boxes, transform.image_size)
         return torch.from_numpy(np.stack(decoded))
 
