@@ -38,6 +38,8 @@ def test_the_classic_mlp_at_80_percent_overfits() -> None:
     assert found["gap_opened_epoch"] == opened
     assert found["lowest_val_loss_epoch"] == min(epochs, key=lambda epoch: val_loss[epoch - 1])
     assert f"apart since epoch {opened}" in found["sentence"] and "augmentation" in found["advice"]
+    advice = verdict(history(train_loss, val_loss, train, val), augmented=True)["advice"]
+    assert "augmentation" not in advice and "more images" in advice  # it has that already
 
 
 def test_a_linear_model_that_has_stopped_underfits() -> None:

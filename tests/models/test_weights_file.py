@@ -175,7 +175,7 @@ def test_foreign_weights_of_torchvisions_name_are_refused(data_dir: Path) -> Non
     with pytest.raises(WeightsError) as error:
         build_pretrained(model, pretrained, in_channels=3, image_size=(32, 32), num_outputs=10, output="logits")
     said = str(error.value)
-    assert "does not fit the network ResNet" in said
+    assert "does not fit the network resnet18:" in said
     assert "conv1.weight is 16×3×3×3 in it and 64×3×7×7 in the network" in said
     assert "layer4.1.bn2.running_var" in said and "linear.bias" in said and "--model" in said
 

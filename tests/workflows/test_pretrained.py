@@ -78,6 +78,40 @@ def test_a_zipped_bundle_is_as_good_as_its_run(digits: Arrays, first: nw.Run, tm
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_weights_of_a_run_with_another_network_name_both(first: nw.Run, digits: Arrays, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as told:
+        nw.train(labelled(digits, range(5)), model="mlp", weights=first.path, out=tmp_path / "run", **STILL)
+    said = str(told.value)
+    assert f"{first.path}, made for cnn, does not fit the network mlp:" in said and "--model cnn" in said
+    smaller = NETWORK | {"channels": [4, 4]}
+    with pytest.raises(WeightsError, match="leave them all out to take the run's"):
+        nw.train(labelled(digits, range(5)), model=smaller, weights=first.path, out=tmp_path / "run", **STILL)
+
+
+def test_an_unfreezing_that_never_comes_is_told(
+    first: nw.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "digits",
+        "--model",
+        "cnn",
+        "--set",
+        "model.channels=[4,8]",
+        "--set",
+        "model.batch_norm=true",
+        "--threads",
+        "1",
+    ]
+    words += ["--weights", str(first.path), "--freeze", "backbone", "--set", "training.unfreeze=2", "--epochs", "3"]
+    assert command_line(["train", *words]) == 0
+    said = capsys.readouterr()
+    stages = [line for line in (said.out + said.err).splitlines() if "parameters" in line and "network" not in line]
+    assert [line.split(" parameters ")[1] for line in stages] == [
+        "frozen (to be trained from epoch 5, and the run ends with 3)", "from epoch 3", "trained"
+    ]  # fmt: skip
+
+
 def test_frozen_backbone_of_a_run_stays_as_it_was(digits: Arrays, first: nw.Run, tmp_path: Path) -> None:
     """Statistics of batch norm included, at an lr that would change all that is trained."""
     run = nw.train(

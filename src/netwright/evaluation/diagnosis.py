@@ -110,7 +110,7 @@ def diagnosed(
     last, best = val[-1], next((record for record in val if record["epoch"] == best_epoch), val[-1])
     turned = last["val_loss"] > (1 + TURNED) * min(record["val_loss"] for record in val)
     if found["gap_opened_epoch"] is not None and (turned or not falling(val, "val_loss")):
-        return _overfitting(last, best, measure, found, turned)
+        return _overfitting(last, best, measure, found, turned, augmented)
     unsolved = max(measure.of(last, "train"), measure.of(last, "val")) < NOT_SOLVED
     learning = falling(val, "val_loss") or (unsolved and _at_its_least(val) and falling(val, "train_loss"))
     if stopped_by in ("epochs", "time") and learning and not _annealed(val):
@@ -136,16 +136,15 @@ def went(val: Sequence[Record]) -> str:
 
 
 def _overfitting(
-    last: Record, best: Record, measure: Measure, found: Mapping[str, Any], turned: bool
+    last: Record, best: Record, measure: Measure, found: Mapping[str, Any], turned: bool, augmented: bool
 ) -> dict[str, Any]:
     numbers = f"train {measure.words} is {measure.said(last, 'train')} and val {measure.said(last, 'val')}"
     told = f"Overfitting: {numbers}, apart since epoch {found['gap_opened_epoch']}"
     if turned:
         told += f"; the val loss rises since epoch {found['lowest_val_loss_epoch']} ({best['val_loss']:.3g} there, "
         told += f"{last['val_loss']:.3g} at the end)"
-    return said(
-        "overfitting", told, "augmentation, more images, dropout or weight decay, or a network with fewer parameters"
-    )
+    first = "more images" if augmented else "augmentation, more images"
+    return said("overfitting", told, f"{first}, dropout or weight decay, or a network with fewer parameters")
 
 
 def _too_short(val: Sequence[Record]) -> dict[str, Any]:

@@ -82,7 +82,14 @@ def build_pretrained(
         )
     put_head(network, old, request)
     same_classes = pretrained.class_names is None or pretrained.class_names == class_names
-    fit = load_into(network, pretrained.weights, pretrained.title, keep_head=same_classes and old == new)
+    fit = load_into(
+        network,
+        pretrained.weights,
+        pretrained.title,
+        keep_head=same_classes and old == new,
+        named=model.name,
+        made_for=pretrained.model_name,
+    )
     if in_channels != pretrained.in_channels:
         _adapt(network, pretrained, in_channels)
     if old != new:

@@ -42,11 +42,20 @@ def with_versions(network: nn.Module, weights: Mapping[str, Tensor]) -> "Ordered
     return state
 
 
-def load_into(network: nn.Module, weights: "OrderedDict[str, Tensor]", source: str, *, keep_head: bool = True) -> Fit:
+def load_into(
+    network: nn.Module,
+    weights: "OrderedDict[str, Tensor]",
+    source: str,
+    *,
+    keep_head: bool = True,
+    named: str | None = None,
+    made_for: str | None = None,
+) -> Fit:
     """Load weights into a network, in place. Of its head they may have another shape: then it stays as it is.
 
-    `source` is what messages call them; without `keep_head` the head stays as it is in any case. Raises WeightsError
-    with the differences when anything else is missing, has no place or another shape."""
+    Messages call the weights `source` and the network `named`; `made_for` is the name of the weights' own, if it is
+    known. Without `keep_head` the head stays as it is in any case. Raises WeightsError with the differences when
+    anything else is missing, has no place or another shape."""
     own, place = network.state_dict(), find_head(network)
     given = _current_names(network, weights)
     of_head = [name for name in own if place.holds(name)]
@@ -66,7 +75,7 @@ def load_into(network: nn.Module, weights: "OrderedDict[str, Tensor]", source: s
             f"{name} is {_shape(value)} in it and {_shape(own[name])} in the network"
             for name, value in zip(shapes, known, strict=True)
         ]
-        raise _misfit(type(network).__name__, source, missing, list(found.unexpected_keys), texts)
+        raise _misfit(named or type(network).__name__, source, missing, list(found.unexpected_keys), texts, made_for)
     return Fit(len(own) - len(found.missing_keys), len(own), new_head, tuple(left_out))
 
 
@@ -111,14 +120,25 @@ def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
 
 
-def _misfit(network: str, source: str, missing: list[str], unexpected: list[str], shapes: list[str]) -> WeightsError:
-    lines = [f"{source} does not fit the network {network}:"]
+def _misfit(
+    network: str,
+    source: str,
+    missing: list[str],
+    unexpected: list[str],
+    shapes: list[str],
+    made_for: str | None = None,
+) -> WeightsError:
+    known = f", made for {made_for}," if made_for else ""
+    lines = [f"{source}{known} does not fit the network {network}:"]
     if shapes:
         lines.append(f"  {len(shapes)} tensors have another shape: {_some(shapes)}")
     if missing:
         lines.append(f"  {len(missing)} tensors of the network are not in it: {_some(missing)}")
     if unexpected:
         lines.append(f"  {len(unexpected)} of its tensors have no place in the network: {_some(unexpected)}")
-    return WeightsError(
-        "\n".join([*lines, "Name the network that it was made for with --model, or give other weights."])
+    advice = (
+        f"Name the network that it was made for with --model {made_for or ''}".rstrip() + ", or give other weights."
     )
+    if made_for == network:
+        advice = "Give the network the settings of the run that they are from, or leave them all out to take the run's."
+    return WeightsError("\n".join([*lines, advice]))

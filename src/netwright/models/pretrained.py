@@ -39,8 +39,8 @@ class Preprocessing:
 class Pretrained:
     """Weights by name, where they come from, and what is known of them.
 
-    `name` stands in the recipe; `head` and `class_names` are known of our own runs: the head is taken over where the
-    classes are the same."""
+    `name` stands in the recipe; `model_name`, `head` and `class_names` are known of our own runs: the head is taken
+    over where the classes are the same."""
 
     name: str
     title: str
@@ -50,6 +50,7 @@ class Pretrained:
     in_channels: int = 3
     head: Head | None = None
     class_names: tuple[str, ...] | None = None
+    model_name: str | None = None
     notices: tuple[str, ...] = ()
 
 

@@ -115,9 +115,17 @@ def _say_stages(console: Console, plan: Plan, network: nn.Module) -> None:
         first, last = stages[run[0]], stages[run[-1]]
         name = first.name if first is last else f"{first.name} … {last.name}"
         number = sum(stages[each].num_parameters for each in run)
-        how = "frozen" if first.begins is None else "trained" if first.begins == 1 else f"from epoch {first.begins}"
+        how = _how(first.begins, training.epochs)
         rate = f", lr × {factor ** (len(stages) - 1 - run[0]):.3g}" if factor != 1 and first.begins is not None else ""
         console.say(f"{'' if place else 'stages':<8} {name}: {number:,} parameters {how}{rate}")
+
+
+def _how(begins: int | None, num_epochs: int) -> str:
+    if begins is None or begins == 1:
+        return "trained" if begins else "frozen"
+    if begins > num_epochs:
+        return f"frozen (to be trained from epoch {begins}, and the run ends with {num_epochs})"
+    return f"from epoch {begins}"
 
 
 def _alike(stages: Sequence[TrainedStage], factor: float) -> list[list[int]]:

@@ -59,6 +59,7 @@ def _open_bundle(path: Path, folder: Path) -> Pretrained:
         in_channels=bundle.in_channels,
         head=bundle.model.head,
         class_names=bundle.task.class_names,
+        model_name=bundle.model.name,
     )
 
 
