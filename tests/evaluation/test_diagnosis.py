@@ -42,6 +42,29 @@ def test_the_classic_mlp_at_80_percent_overfits() -> None:
     assert "augmentation" not in advice and "more images" in advice  # it has that already
 
 
+def path(train: Curve, val: Curve, val_loss: Curve) -> list[dict[str, Any]]:
+    """A head's optima for falling penalties."""
+    records = history([loss / 4 for loss in val_loss], val_loss, train, val)
+    return [
+        {name: value for name, value in record.items() if name != "lr"} | {"penalty": 10 ** (-place / 2)}
+        for place, record in enumerate(records)
+    ]
+
+
+def test_a_path_of_penalties_is_not_overfitting_where_val_chose() -> None:
+    found = verdict(path([0.984, 1, 1, 1, 1], [0.908, 0.922, 0.922, 0.915, 0.915], [0.294, 0.270, 0.269, 0.286, 0.312]))
+    assert found["verdict"] == "fine" and not found["advice"]
+    assert "penalty of 0.1 (epoch 3 of 5)" in found["sentence"]
+    assert "train accuracy 100.0 %, val 92.2 %" in found["sentence"]
+
+
+def test_a_path_whose_weakest_penalty_is_best_is_too_short() -> None:
+    found = verdict(path([0.7, 0.8, 0.85], [0.6, 0.7, 0.75], [1.0, 0.8, 0.7]))
+    assert found["verdict"] == "too_short"
+    assert "the weakest penalty (0.1)" in found["sentence"] and "more epochs, such as 6" in found["advice"]
+    assert "lr" not in found["advice"]
+
+
 def test_a_linear_model_that_has_stopped_underfits() -> None:
     loss = [1.2 * math.exp(-epoch) + 1.75 for epoch in range(20)]
     accuracy = [0.39 - 0.2 * math.exp(-epoch) for epoch in range(20)]

@@ -107,6 +107,8 @@ def diagnosed(
     found: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the verdict on a run that learns, in words."""
+    if "penalty" in val[-1]:
+        return _along_path(val, best_epoch, measure)
     last, best = val[-1], next((record for record in val if record["epoch"] == best_epoch), val[-1])
     turned = last["val_loss"] > (1 + TURNED) * min(record["val_loss"] for record in val)
     if found["gap_opened_epoch"] is not None and (turned or not falling(val, "val_loss")):
@@ -120,6 +122,20 @@ def diagnosed(
         return _no_telling(last, best, measure) if augmented else _underfitting(last, measure)
     train, val_best = measure.said(last, "train"), measure.said(best, "val")
     return said("fine", f"No sign of over- or underfitting: train {measure.words} {train}, val {val_best}", "")
+
+
+def _along_path(val: Sequence[Record], best_epoch: int, measure: Measure) -> dict[str, Any]:
+    """Return the verdict on a head's optima for falling penalties, one of which val chose."""
+    last, best = val[-1], next((record for record in val if record["epoch"] == best_epoch), val[-1])
+    if falling(val, "val_loss"):
+        return said(
+            "too_short",
+            f"Too short: the val loss was least at the weakest penalty ({last['penalty']:.2g}), and still falling",
+            f"more epochs, such as {2 * int(last['epoch'])}: each has a third of the penalty before it",
+        )
+    chosen = f"a penalty of {best['penalty']:.2g} (epoch {best['epoch']} of {last['epoch']})"
+    numbers = f"train {measure.words} {measure.said(best, 'train')}, val {measure.said(best, 'val')}"
+    return said("fine", f"Val chose {chosen}: {numbers} there; weaker and stronger ones are no better on val", "")
 
 
 def _not_learning(val: Sequence[Record]) -> dict[str, Any]:
