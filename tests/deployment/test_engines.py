@@ -276,6 +276,22 @@ def test_the_command_line_says_what_computed(
     assert " by onnx: " in capsys.readouterr().out
 
 
+def test_onnx_computes_a_run_that_was_trained_in_bf16(
+    digits: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asked for by name it has to need nothing else: it has no bf16, and so takes fp32."""
+    runtime = {"threads": 1, "device": "cpu", "precision": "bf16"}
+    run = nw.train("digits", model="linear", epochs=1, out=tmp_path / "run", runtime=runtime, quiet=True)
+    image = tmp_path / "0.png"
+    Image.fromarray(digits[0]).save(image)
+    found = []
+    for given in (["--engine", "onnx"], ["--engine", "torch", "--precision", "fp32"]):
+        assert netwright(["predict", str(run.path), str(image), "--json", *given]) == 0
+        found.append(table_of(json.loads(capsys.readouterr().out)["predictions"]))
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
+    assert netwright(["predict", str(run.path), str(image), "--engine", "onnx", "--precision", "bf16"]) == 4
+
+
 def test_missing_packages_are_named(
     trained: nw.Run, digits: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

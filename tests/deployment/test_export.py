@@ -300,6 +300,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "int8 without data": (lambda path: {"out": path / "m.onnx", "int8": True}, "a bundle alone has no data"),
     "real without data": (lambda path: {"out": path / "m.zip", "golden": "real"}, "a bundle alone has no data"),
     "a folder": (lambda path: {"out": path}, "is a folder"),
+    "another suffix": (lambda path: {"out": path / "m.tflite"}, r"ends in none of \.onnx, \.pt2, \.zip; name it so"),
     "no folder": (lambda path: {"out": path / "no" / "m.onnx"}, "is not there"),
 }
 

@@ -16,7 +16,7 @@ from netwright.cli.text import percent, print_json, say, size, with_interval, wo
     "--format",
     "layout",
     type=click.Choice(["onnx", "torch", "bundle"]),
-    help="What to write. [by the suffix of --out: .onnx, .pt2, .zip; else onnx]",
+    help="What to write. [by the suffix of --out: .onnx, .pt2, .zip]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to. [the run's name with that suffix]"

@@ -35,7 +35,9 @@ MOST_SHARES = 4  # classes of a mask in a line
     default="auto",
     help="What computes; auto: torch, or the quickest of all that are installed where it takes long. [auto]",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", help="[auto: as it was trained]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="auto", help="[auto: as it was trained; fp32 for onnx]"
+)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -11,7 +11,7 @@ from netwright.deployment.formats import onnx_bytes, torch_bytes
 from netwright.deployment.golden import BLENDED, NUM_GOLDEN
 from netwright.deployment.predictor import load_predictor
 from netwright.deployment.whole import build_whole
-from netwright.errors import InputError
+from netwright.errors import InputError, listed
 from netwright.files.atomic import write_atomic
 from netwright.runtime.machine import applied, choose_machine
 from netwright.workflows.export_int8 import quantise
@@ -48,8 +48,8 @@ def export_run(
 ) -> dict[str, Any]:
     """Write one file, after it was compared with the bundle; return what `netwright export --json` prints.
 
-    `format` null: by the suffix of `out`, else onnx. Raises InputError for what can't be exported, MachineError where a
-    package is missing, WorkFailed where the file does not answer as the bundle."""
+    `format` null: by the suffix of `out`, onnx without `out`. Raises InputError for what can't be exported,
+    MachineError where a package is missing, WorkFailed where the file does not answer as the bundle."""
     path, format = _target(run, out, format)
     _check_wishes(format, int8, golden)
     bundle_path, folder = locate(run)
@@ -80,7 +80,13 @@ def _target(run: str | Path, out: str | Path | None, format: Format | None) -> t
         raise InputError(f"{path} is a folder; --out is the file to be written, such as {path / 'model.onnx'}")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not there; make it, or choose another --out")
-    return path, format or by_suffix.get(path.suffix, "onnx")
+    found = format or by_suffix.get(path.suffix)
+    if found is None:
+        raise InputError(
+            f"{path} ends in none of {listed(by_suffix)}; name it so, or say which it is with --format "
+            f"{'|'.join(SUFFIXES)}"
+        )
+    return path, found
 
 
 def _check_wishes(format: Format, int8: bool, golden: str | None) -> None:

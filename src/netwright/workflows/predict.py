@@ -135,8 +135,8 @@ def opened(
     """Load the predictor of a run, computing as it was trained, or of a lone bundle, in fp32, on what is here.
 
     `engine` says where it will compute, onnx and openvino on the CPU; `EngineChoice` is who puts it in. `precision`
-    other than auto takes the place of the run's. Raises InputError for other names, MachineError for bf16 that the
-    hardware has not."""
+    other than auto takes the place of the run's, and auto is fp32 for onnx. Raises InputError for other names,
+    MachineError for bf16 that the hardware has not."""
     for what, given, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if given not in known:
             raise InputError(f"{what} is {given!r}{did_you_mean(given, known)}; expected one of {listed(known)}")
@@ -145,6 +145,8 @@ def opened(
     runtime = folder.read_recipe().runtime if folder else Runtime(precision="fp32")
     if engine in ("onnx", "openvino"):
         runtime = msgspec.structs.replace(runtime, device="cpu")
+    if engine == "onnx" and precision == "auto":  # ONNX Runtime has no bf16 on CPUs
+        precision = "fp32"
     if precision != "auto":
         runtime = msgspec.structs.replace(runtime, precision=precision)
     machine = machine_for_predictions(runtime)
