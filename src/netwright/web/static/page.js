@@ -18,7 +18,8 @@ function headers(more = {}) {
 }
 
 function say(text, wrong = false) {
-  at("state").textContent = text;
+  const sentence = text.replace(/^the image: /, "");
+  at("state").textContent = sentence.charAt(0).toUpperCase() + sentence.slice(1);
   at("state").classList.toggle("wrong", wrong);
 }
 
