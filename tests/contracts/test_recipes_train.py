@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from netwright.config.library import read_recipe_file, shipped_recipes
+from netwright.errors import DataError
 from netwright.workflows.console import Console
 from netwright.workflows.plan import plan_recipe
 from netwright.workflows.train import train_recipe
@@ -80,3 +81,15 @@ def test_recipe_of_rows_trains(name: str, tmp_path: Path) -> None:
     assert np.isfinite(run.history[-1]["train_loss"])
     assert run.metrics["test"]["num_samples"] > 10
     assert len(run.predict(table)) == 120
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [*((name, "FILE") for name in OF_ROWS), ("unet-masks", "IMAGES --masks MASKS")]
+)
+def test_a_recipe_for_data_of_the_users_says_so(
+    name: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as told:
+        plan_recipe(name, [])
+    assert str(told.value).endswith(f"netwright train {name} --set data.source={where}")

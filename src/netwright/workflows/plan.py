@@ -14,6 +14,7 @@ from netwright.config.rows import with_row_defaults
 from netwright.config.sections import Data
 from netwright.data.discover import TABLE_SUFFIXES, as_path, describe_source
 from netwright.data.masks.pair_folders import holds_pairs
+from netwright.errors import DataError
 from netwright.runs.folder import recipe_text as recipe_text
 from netwright.workflows.weights_source import settled_weights, with_network_of_run
 
@@ -26,11 +27,25 @@ def plan_recipe(data: str | None, settings: Sequence[tuple[str, Any]]) -> Recipe
 
     Raises RecipeError or DataError when any of it is unknown, absent or makes no sense."""
     base = _base(data or DEFAULT)
+    _check_placeholder(data, base, [name for name, _ in settings])
     if _has_sections(base):  # else `build_recipe` says which one is none
         base = _for_masks(base, settings)
         base = with_network_of_run(with_row_defaults(base, settings), settings)
     recipe = build_recipe(override(base, settings))
     return recipe.replace(data=_settled(recipe.data), model=settled_weights(recipe.model))
+
+
+def _check_placeholder(data: str | None, base: Mapping[str, Any], given: Sequence[str]) -> None:
+    """Raise DataError where a shipped recipe is for data of the user's, and they are not said."""
+    if data not in shipped_recipes() or "data.source" in given:
+        return
+    source = base["data"]["source"]
+    if source not in BUILT_IN and not as_path(source).exists():
+        masks = " --masks MASKS" if "masks" in base["data"] else ""
+        raise DataError(
+            f"the recipe {data} is for data of yours, and {source}, the name that stands in it, is not here; say where "
+            f"they are: netwright train {data} --set data.source={'IMAGES' if masks else 'FILE'}{masks}"
+        )
 
 
 def _has_sections(base: Mapping[str, Any]) -> bool:
