@@ -10,11 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from netwright.data.labelled import ArrayImages
+from netwright.data.labelled import ArrayImages, FileImages
+from netwright.data.leaks import thumbnails
 from netwright.data.leaks.candidates import find_candidates, look_out
 from netwright.data.leaks.descriptors import describe
 from netwright.data.leaks.near import find_near
 from netwright.data.leaks.thumbnails import gray_thumbnails
+from netwright.data.texts import Paths
+from netwright.files.block_file import mapping_of
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "leaks.py"
 spec = importlib.util.spec_from_file_location("planted_leaks", BENCHMARK)
@@ -111,3 +114,20 @@ def test_an_image_more_takes_little_memory() -> None:
     """The search took 5.0 kB an image when 256 rows of similarities with all images lay there whole, and copies."""
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=200, check=True)
     assert float(done.stdout) < 2000  # bytes; 1,015 when this was written, of which 256 are the pixels
+
+
+@pytest.mark.parametrize("last", [32, 20])
+def test_thumbnails_of_many_files_lie_in_a_file(last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a folder has, memory stays; the pixels are Pillow's. A last one of another size changes all."""
+    draws = np.random.default_rng(0)
+    sides = [*[20] * 5, last]
+    for place, side in enumerate(sides):
+        picture = Image.fromarray(draws.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        picture.save(tmp_path / f"{place}.png")
+    paths = sorted(tmp_path.glob("*.png"))
+    monkeypatch.setattr(thumbnails, "IN_FILE_BYTES", 0)
+    found = gray_thumbnails(FileImages(Paths(tmp_path, [path.name for path in paths])), np.arange(len(paths)))
+    assert mapping_of(found) is not None
+    for path, made in zip(paths, found, strict=True):
+        expected = Image.open(path).convert("L").resize((last, last), Image.Resampling.BILINEAR)
+        assert np.array_equal(made, np.asarray(expected))

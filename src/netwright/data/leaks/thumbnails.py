@@ -1,5 +1,6 @@
 """Gray thumbnails of the whole pictures, at most 32 × 32: what twins are looked for in."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ from netwright.data.decode import decode_picture, quiet_pillow
 from netwright.data.items import as_picture, read_item
 from netwright.data.labelled import Array, ArrayImages, FileImages, ImageSource, ItemImages, Rows
 from netwright.errors import DataError
+from netwright.files.blocks import spare_values
 
 SIZE = 32
 SMALLEST = 16  # pixels: pictures smaller than this may look the same and show two things
 _RED, _GREEN, _BLUE = 19595, 38470, 7471  # of 65536: Pillow's convert("L"), ITU-R BT.601
 _BLOCK = 2048
+IN_FILE_BYTES = 2**27  # of thumbnails that lie in a file gone with the process: those of 130,000 photographs
 
 
 def gray_thumbnails(images: ImageSource, rows: Rows) -> Array:
@@ -43,11 +46,18 @@ def _together(small: Iterable[Array], count: int) -> Array:
         if not part.size:
             continue
         if made is None:
-            made = np.zeros((count, *part.shape), np.uint8)
+            made = _zeros(count, part.shape)
         elif part.shape != made.shape[1:] != (SIZE, SIZE):
-            made = np.stack([_resized(Image.fromarray(each)) for each in made])
+            larger = _zeros(count, (SIZE, SIZE))
+            for each, kept in zip(made[:place], larger, strict=False):
+                kept[...] = _resized(Image.fromarray(each))
+            made = larger
         made[place] = part if part.shape == made.shape[1:] else _resized(Image.fromarray(part))
-    return np.zeros((count, SIZE, SIZE), np.uint8) if made is None else made
+    return _zeros(count, (SIZE, SIZE)) if made is None else made
+
+
+def _zeros(count: int, size: tuple[int, ...]) -> Array:
+    return spare_values(count * math.prod(size), np.dtype(np.uint8), IN_FILE_BYTES).reshape(count, *size)
 
 
 def _reader(images: ImageSource) -> Callable[[int], Array]:
