@@ -125,6 +125,14 @@ def test_a_table_without_a_column_of_the_network_is_refused(
     assert "does not have the columns age" in capsys.readouterr().err
 
 
+def test_inspecting_rows_leads_to_the_report(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line(["inspect", str(trained.path)]) == 0
+    assert capsys.readouterr().out.endswith(f"next: netwright report {trained.path}   # which columns it goes by\n")
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    assert command_line(["inspect", str(trained.path), str(tmp_path / "rows.csv")]) == 2
+    assert "takes the rows of a table, which are no pictures" in capsys.readouterr().err
+
+
 def test_other_rows_are_judged_and_the_report_shows_the_columns(trained: Any, tmp_path: Path) -> None:
     path = tmp_path / "later.csv"
     customers(120, seed=2).to_csv(path, index=False)

@@ -47,7 +47,10 @@ def command(
     if "images" in result:
         parts.append(_images(result))
     parts += [_pictures(result["pictures"])] if "pictures" in result else []
-    parts += [] if quiet or paths else [f"next: netwright inspect {run} IMAGE…   # where it looks"]
+    following = f"inspect {run} IMAGE…   # where it looks"
+    if result["takes"] == "rows":
+        following = f"report {run}   # which columns it goes by"
+    parts += [] if quiet or paths else [f"next: netwright {following}"]
     say("\n\n".join(parts))
 
 

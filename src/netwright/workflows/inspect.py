@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netwright.data.image_paths import image_files
 from netwright.deployment.predictor import Predictor
-from netwright.errors import DataError, NetwrightError, RecipeError
+from netwright.errors import DataError, InputError, NetwrightError, RecipeError
 from netwright.inspection.filters import feature_maps, first_filters
 from netwright.inspection.summary import summarize
 from netwright.training.fine_tuning import freeze_for_good, trained_stages
@@ -44,14 +44,20 @@ def inspect(
     Drawn are the first 12 images that can be read: Grad-CAM of each for its likeliest class or for `label`, the first
     convolution's filters, and each image's feature maps. `layer` is where Grad-CAM and feature maps look; None is the
     last one with several places, and the first convolution. Without images but with `out`, the filters alone are drawn.
-    Raises DataError when no image can be read, InputError for a network without convolution."""
+    Raises DataError when no image can be read, InputError for a network without convolution or one for rows."""
     files = [file for path in paths for file in image_files(Path(path))]
     if paths and not files:
         raise DataError(f"there is no image in {', '.join(paths)}; give image files, or folders of them")
     with opened(run, Own()) as predictor:
-        result: dict[str, Any] = {"run": str(run), "summary": _summary(predictor, depth, run)}
+        takes = "rows" if predictor.transform.kind == "rows" else "images"
+        result: dict[str, Any] = {"run": str(run), "takes": takes, "summary": _summary(predictor, depth, run)}
         if not files and out is None:
             return result
+        if takes == "rows":
+            raise InputError(
+                f"{run} takes the rows of a table, which are no pictures; which columns it goes by is in its report: "
+                f"netwright report {run}"
+            )
         folder = out or Path("inspection")
         pictures = [_draw_filters(predictor, folder)]
         if files:
