@@ -18,7 +18,9 @@ from netwright.config.sections import Data, Split
 from netwright.data.row_tables import open_rows
 from netwright.data.splits import split_rows
 from netwright.errors import DataError, InputError, RecipeError
+from netwright.evaluation.diagnosis import diagnose
 from netwright.runs.folder import read_json
+from netwright.workflows.judging_rows import for_rows
 
 QUICK: dict[str, Any] = {"quiet": True, "threads": 1}
 
@@ -123,6 +125,27 @@ def test_a_table_without_a_column_of_the_network_is_refused(
     customers(5).drop(columns="age").to_csv(path, index=False)
     assert command_line(["predict", str(trained.path), str(path)]) == 2
     assert "does not have the columns age" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verdict", ["overfitting", "underfitting"])
+def test_rows_are_not_told_of_images_and_augmentation(verdict: str) -> None:
+    train, val = (0.99, 0.80) if verdict == "overfitting" else (0.60, 0.61)
+    of_all: dict[str, Any] = {"train_accuracy": train, "val_accuracy": val, "train_loss": 0.6, "val_loss": 0.6, "lr": 1}
+    history = [{"epoch": epoch, **of_all} for epoch in range(1, 31)]
+    history[0] |= {"train_loss": 0.7, "val_loss": 0.5}
+    found = for_rows(diagnose(history, num_val=2000, best_epoch=1, majority=0.5))
+    assert found["verdict"] == verdict
+    assert "augmentation" not in found["advice"] and "image" not in found["advice"], found["advice"]
+
+
+def test_predictions_of_rows_are_counted_as_rows(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    customers(7).to_csv(tmp_path / "new.csv", index=False)
+    assert (
+        command_line(["predict", str(trained.path), str(tmp_path / "new.csv"), "--out", str(tmp_path / "o.csv")]) == 0
+    )
+    assert capsys.readouterr().out.startswith("7 rows in ")
 
 
 def test_inspecting_rows_leads_to_the_report(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,6 +278,7 @@ def test_where_there_is_nothing_to_see_the_bundle_says_always_the_same(tmp_path:
     frame["up"] = np.where(random.random(240) < 0.7, "yes", "no")
     run = nw.train(frame, target="up", epochs=30, out=tmp_path / "noise", **QUICK)
     assert "no better than always the same answer" in run.result()["verdicts"][0]
+    assert not run.result()["diagnosis"]["advice"]  # a larger network would not see what is not there
     rows = read_json(run.folder.split)["splits"]["train"]
     share = (frame["up"].iloc[rows] == "yes").mean()
     logits = run.network().cpu()(torch.randn(5, 3)).detach()

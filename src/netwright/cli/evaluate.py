@@ -265,4 +265,4 @@ def _last_line(result: Mapping[str, Any], data: str | None) -> str:
         return looks(result["metrics"]["looks"])
     if data is None and result["split"] == "val" and has_test_split(result["run"]):
         return f"next: netwright evaluate {result['run']} --split test   # once the choice is made"
-    return f"next: netwright predict {result['run']} IMAGE…"
+    return f"next: netwright predict {result['run']} {'ROWS.csv' if 'verdicts' in result['metrics'] else 'IMAGE…'}"

@@ -45,7 +45,7 @@ def command(run: str, layout: Any, out: Path | None, int8: bool, golden: Any, as
         return
     say(_text(result))
     if not quiet and result["format"] == "bundle":
-        say(f"\nnext: netwright predict {result['file']} IMAGE…")
+        say(f"\nnext: netwright predict {result['file']} FILE…")
 
 
 def _text(result: Mapping[str, Any]) -> str:

@@ -142,8 +142,8 @@ def _write(
     elif not quiet:
         before = f" ({done['num_already_done']:,} of them before)" if done["num_already_done"] else ""
         rate = f", {done['images_per_second']:,.0f} a second" if (done["images_per_second"] or 0) >= 1 else ""
-        images = "1 image" if done["num_images"] == 1 else f"{done['num_images']:,} images"
-        say(f"{images}{before} in {duration(done['seconds'])}{rate}{_by(done['engine'])}: {out}")
+        things = f"1 {done['takes'][:-1]}" if done["num_images"] == 1 else f"{done['num_images']:,} {done['takes']}"
+        say(f"{things}{before} in {duration(done['seconds'])}{rate}{_by(done['engine'])}: {out}")
     if done["num_errors"]:
         say(f"{done['num_errors']:,} of {done['num_images']:,} images could not be read: see `error`", err=True)
     if done["num_errors"] == done["num_images"]:

@@ -21,10 +21,13 @@ def beside_rows(
     return row_baselines(prepared, split, known, answers)
 
 
-def for_rows(diagnosis: dict[str, Any]) -> dict[str, Any]:
-    """Return a diagnosis whose advice is for rows, which are not augmented."""
-    advice = str(diagnosis.get("advice", "")).replace("augmentation, more images", "more rows")
-    return diagnosis | ({"advice": advice} if "advice" in diagnosis else {})
+def for_rows(diagnosis: dict[str, Any], *, without_skill: bool = False) -> dict[str, Any]:
+    """Return a diagnosis whose advice is for rows, which are not augmented; none where there is nothing to learn."""
+    if "advice" not in diagnosis:
+        return diagnosis
+    advice = str(diagnosis["advice"]).replace("augmentation, more images", "more rows")
+    advice = advice.replace("less augmentation, dropout", "less dropout")
+    return diagnosis | {"advice": "" if without_skill else advice}
 
 
 def verdicts(metrics: Mapping[str, Any]) -> list[str]:

@@ -81,6 +81,7 @@ def predict_into(
     num_new = journal.num_done - known
     return {
         "out": str(out),
+        "takes": "images",
         "num_images": journal.num_done,
         "num_errors": num_errors,
         "num_already_done": known,
@@ -114,6 +115,7 @@ def _rows_into(predictor: Predictor, paths: Sequence[str], out: Path, top: int |
     seconds = time.perf_counter() - start
     return {
         "out": str(out),
+        "takes": "rows",
         "num_images": len(answers),
         "num_errors": 0,
         "num_already_done": 0,

@@ -54,6 +54,8 @@ def write_results(
     if val is not None:
         keep_outputs(folder, "val", val.outputs, prepared, best["epoch"], task)
     diagnosis = _diagnosis(plan.recipe, state, metrics, best["epoch"], task)
+    if prepared.transform.kind == "rows":
+        diagnosis = for_rows(diagnosis, without_skill=val is not None and bool(val.without_skill))
     write_sealed(
         folder.metrics,
         {
@@ -61,7 +63,7 @@ def write_results(
             "num_epochs": len(state.history),  # a history that was cut is noticed
             "stopped_by": state.progress.finished,
             "seconds": state.progress.seconds,
-            "diagnosis": for_rows(diagnosis) if prepared.transform.kind == "rows" else diagnosis,
+            "diagnosis": diagnosis,
             **({"leaks_allowed": prepared.leaks["allowed"]} if prepared.leaks.get("allowed") else {}),
             **({"without_skill": val.without_skill} if val is not None and val.without_skill else {}),
             **metrics,
