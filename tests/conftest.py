@@ -1,6 +1,7 @@
 """What every test has: its own folders for cache and state, at most two threads, no leaks, the real data if any."""
 
 import gzip
+import importlib
 import os
 import subprocess
 import sys
@@ -131,6 +132,8 @@ def _restore(before: dict[str, object]) -> None:
 @pytest.fixture(scope="module")
 def no_plots() -> Iterator[None]:
     """Leave out the plots, which take 1.2 of a small run's 1.5 seconds and have tests of their own."""
+    for name in ("augmented", "explore"):  # imported first in here, they would keep what takes the plots' place
+        importlib.import_module(f"netwright.workflows.{name}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("netwright.workflows.results.draw_plots", lambda *arguments: None)
         patch.setattr("netwright.workflows.report.report_at_the_end", lambda *arguments: None)

@@ -78,7 +78,6 @@ def predict_into(
             _predict(answered(remaining), journal, switch, quiet)
             seconds = time.perf_counter() - start
             num_errors = _finish(journal, out, ANSWERING[task.name].columns(task.class_names, top))
-    num_new = journal.num_done - known
     return {
         "out": str(out),
         "takes": "images",
@@ -86,7 +85,7 @@ def predict_into(
         "num_errors": num_errors,
         "num_already_done": known,
         "seconds": seconds,
-        "images_per_second": num_new / seconds if num_new else None,
+        "images_per_second": (journal.num_done - known) / seconds or None,
         "engine": choice.to_mapping(),
         "calibrated": predictor.bundle.temperature is not None,
     }
