@@ -59,10 +59,11 @@ def script_of(recipe: Recipe, folder: Path, *, shape: tuple[int, int] | None = N
     about = {"epoch": 1, "metrics": {}, "data": {"name": recipe.data.source}, "temperature": 1.3}
     bundle = Bundle(recipe.model, channels, (side, side), task, transform, **about)
     save_bundle(folder / "bundle", bundle, network.state_dict(), golden)
-    counts = {"train": [90] * len(names), "val": [10] * len(names), "test": [10] * len(names)}
+    sizes = {"train": 90 * len(names), "val": 10 * len(names), "test": 10 * len(names)}
     if recipe.split.val == 0:
-        del counts["val"]
-    made = write_script(recipe, bundle, network, counts, bundle_path=folder / "bundle", file="script.py")
+        del sizes["val"]
+    of_class = [90] * len(names)
+    made = write_script(recipe, bundle, network, sizes, of_class, bundle_path=folder / "bundle", file="script.py")
     (folder / "script.py").write_text(made.text)
     return made.text
 
@@ -119,7 +120,7 @@ def test_the_script_is_as_long_wherever_the_bundle_lies(length: int, tmp_path: P
 
     def num_lines(path: str) -> int:
         there = build_recipe({"data": {"source": "mnist", "root": path}, "model": {"name": "linear"}})
-        made = write_script(there, bundle, network, {"train": [9] * 10}, bundle_path=Path(path), file="script.py")
+        made = write_script(there, bundle, network, {"train": 90}, [9] * 10, bundle_path=Path(path), file="script.py")
         return made.text.count("\n")
 
     assert num_lines("b" * length) == num_lines("b")

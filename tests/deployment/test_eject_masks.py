@@ -98,8 +98,9 @@ def module_of(text: str) -> Any:
 
 def check_layout(path: Path) -> None:
     """Under 200 lines, and nothing that ruff would change or complain of."""
-    text = re.sub(r"^IMAGES, MASKS = .*$", 'IMAGES, MASKS = Path("a"), Path("b")', path.read_text(), flags=re.M)
-    text = re.sub(r'^BUNDLE = ".*"$', 'BUNDLE = "a folder"', text, flags=re.M)
+    text = re.sub(r"^IMAGES, MASKS = Path.*$", 'IMAGES, MASKS = Path("a"), Path("b")', path.read_text(), flags=re.M)
+    text = re.sub(r'^IMAGES, MASKS = ".*$', 'IMAGES, MASKS = "a/{}", "b/{}"', text, flags=re.M)
+    text = re.sub(r'^BUNDLE, WEIGHTS = ".*"$', 'BUNDLE, WEIGHTS = "a", "b"', text, flags=re.M)
     assert text.count("\n") < 200
     assert "netwright" not in re.sub(r'""".*?"""', "", text, count=1, flags=re.DOTALL)
     short = path.with_name("short_paths.py")
@@ -112,8 +113,8 @@ def check_layout(path: Path) -> None:
 
 def written(run: nw.Run, recipe: Recipe, bundle: Bundle, network: torch.nn.Module, folder: Path) -> Any:
     """Write the script of another recipe, task or network than the run's; return it as a module."""
-    counts = {"train": [14], "val": [3], "test": [3]}
-    made = write_mask_script(recipe, bundle, network, counts, bundle_path=run.path / "bundle", file="x.py")
+    sizes = {"train": 14, "val": 3, "test": 3}
+    made = write_mask_script(recipe, bundle, network, sizes, [300, 100], bundle_path=run.path / "bundle", file="x.py")
     (folder / "x.py").write_text(made.text)
     check_layout(folder / "x.py")
     return module_of(made.text)
@@ -149,7 +150,7 @@ def test_it_learns_as_well(trained: nw.Run, script: Path, tmp_path: Path, monkey
     splits = plain.open_splits()
     known = json.loads((trained.path / "split.json").read_text())["splits"]
     assert {name: len(part) for name, part in splits.items()} == {name: len(part) for name, part in known.items()}
-    images, masks = plain.read(splits["train"][:3], True)
+    images, masks = plain.read(splits["train"][:3], plain.augment)
     assert (images.shape, masks.shape) == ((3, 1, 32, 32), (3, 32, 32))
     assert set(plain.read_mask(plain.MASKS / "0.png").unique().tolist()) == {0, 1, 255}
     monkeypatch.chdir(tmp_path)
@@ -158,9 +159,7 @@ def test_it_learns_as_well(trained: nw.Run, script: Path, tmp_path: Path, monkey
     torch.set_rng_state(state)
     network = plain.UNet()
     network.load_state_dict(torch.load("weights.pt", weights_only=True))
-    _, accuracy, dice = plain.run_epoch(network, plain.DataLoader(splits["val"], collate_fn=plain.read))
-    assert accuracy > 0.95
-    assert dice > 0.9
+    assert plain.run_epoch("on val", network, plain.DataLoader(splits["val"], collate_fn=plain.read)) > 0.9
     assert trained.metrics["val"]["mean_dice"] > 0.9
 
 
@@ -174,10 +173,12 @@ def test_it_learns_as_well(trained: nw.Run, script: Path, tmp_path: Path, monkey
         {"name": "bce_with_logits"},
         {"name": "bce_dice"},
     ],
+    ids=lambda criterion: criterion["name"],
 )
-def test_its_criteria_are_ours(criterion: dict[str, Any], trained: nw.Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", [None, "balanced", [0.5, 2.0]], ids=str)
+def test_its_criteria_are_ours(criterion: dict[str, Any], weights: Any, trained: nw.Run, tmp_path: Path) -> None:
     bundle, _ = load_bundle(trained.path / "bundle")
-    part = CRITERIA.convert(criterion, "criterion")
+    part = CRITERIA.convert({"class_weights": weights, **criterion}, "criterion")
     assert isinstance(part, Criterion)
     task = Segmentation(bundle.task.class_names, 1 if "bce" in criterion["name"] else 2)
     network = build_model(
@@ -188,18 +189,49 @@ def test_its_criteria_are_ours(criterion: dict[str, Any], trained: nw.Run, tmp_p
     outputs = torch.randn(3, task.num_outputs, 8, 8, generator=torch.Generator().manual_seed(0))
     targets = torch.randint(0, 2, (3, 8, 8), generator=torch.Generator().manual_seed(1))
     targets[:, 0] = 255
-    ours = build_mask_loss(part, TrainTargets(task.class_names, torch.tensor([10, 10])), torch.device("cpu"))
+    ours = build_mask_loss(part, TrainTargets(task.class_names, torch.tensor([300, 100])), torch.device("cpu"))
     expected, _ = ours(outputs, targets.to(torch.uint8))
+    plain.DEVICE = torch.device("cpu")
     torch.testing.assert_close(plain.criterion(outputs, targets), expected)
+    nothing = plain.criterion(outputs.requires_grad_(), torch.full_like(targets, 255))  # 9 is ignored
+    nothing.backward()
+    assert nothing == 0
+    assert outputs.grad is not None
+    assert not outputs.grad.any()
     plain.UNet().load_state_dict(network.state_dict())
+
+
+class Caught(Exception):
+    pass
+
+
+def lrs_of(plain: Any) -> Any:
+    """The lr of every step of its training, and after the last."""
+
+    def caught(name: str, model: Any, loader: Any, optimizer: Any, scheduler: Any) -> None:
+        raise Caught(optimizer, scheduler)
+
+    plain.run_epoch = caught
+    with pytest.raises(Caught) as found:
+        plain.train()
+    optimizer, scheduler = found.value.args
+    lrs = [optimizer.param_groups[0]["lr"]]
+    for _ in range(48):
+        optimizer.step()
+        scheduler.step()
+        lrs.append(optimizer.param_groups[0]["lr"])
+    return np.array(lrs)
 
 
 def test_its_schedule_and_masks_with_transparency(trained: nw.Run, data: Path, tmp_path: Path) -> None:
     bundle, _ = load_bundle(trained.path / "bundle")
-    schedule = LinearLr(start_fraction=0.1, up_fraction=0.25)
-    plain = written(trained, trained.recipe.replace(lr_scheduler=schedule), bundle, torch.nn.Identity(), tmp_path)
-    assert plain.lr_factor(0.0) == pytest.approx(0.1)
-    assert plain.lr_factor(0.25) == pytest.approx(1.0)
+    schedule = LinearLr(start_fraction=0.1, up_fraction=0.25, final_fraction=0.5)
+    recipe = trained.recipe.replace(lr_scheduler=schedule)  # 12 epochs of 4 steps
+    plain = written(trained, recipe, bundle, torch.nn.Identity(), tmp_path)
+    assert lrs_of(plain)[[0, 6, 12, 30, 48]] == pytest.approx([0.001, 0.0055, 0.01, 0.0075, 0.005])
+    warm = LinearLr(warmup_steps=5, final_fraction=0.5)
+    plain = written(trained, recipe.replace(lr_scheduler=warm), bundle, torch.nn.Identity(), tmp_path)
+    assert lrs_of(plain)[[0, 1, 4, 5, 48]] == pytest.approx([0.002, 0.004, 0.01, 0.01, 0.005])
     mask = Image.open(data / "masks" / "0.png")
     mask.convert("LA").save(tmp_path / "0.png")
     assert torch.equal(plain.read_mask(tmp_path / "0.png"), plain.read_mask(data / "masks" / "0.png"))
@@ -211,5 +243,5 @@ def test_what_it_has_no_words_for_is_refused(trained: nw.Run, tmp_path: Path) ->
     arrays = recipe.replace(data=msgspec.structs.replace(recipe.data, source="<tuple>", masks="<tuple>"))
     with pytest.raises(InputError, match="from two folders"):
         write_mask_script(
-            arrays, bundle, torch.nn.Identity(), {"train": [14]}, bundle_path=tmp_path / "bundle", file="x.py"
+            arrays, bundle, torch.nn.Identity(), {"train": 14}, [9, 5], bundle_path=tmp_path / "bundle", file="x.py"
         )

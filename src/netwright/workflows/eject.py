@@ -5,7 +5,8 @@ from typing import Any
 
 from netwright.config.sections import Runtime
 from netwright.deployment.eject.mask_script import write_mask_script
-from netwright.deployment.eject.script import MOST_LINES, write_script
+from netwright.deployment.eject.script import write_script
+from netwright.deployment.eject.template import MOST_LINES
 from netwright.deployment.predictor import load_predictor
 from netwright.errors import InputError
 from netwright.files.atomic import write_atomic
@@ -32,16 +33,18 @@ def eject(run: str | Path, out: str | Path | None = None) -> dict[str, Any]:
         raise InputError(
             "scripts are written for image classifiers and U-Nets, and this network is neither; keep the bundle"
         )
-    counts = {split: list(each.values()) for split, each in read_json(folder.data)["counts"].items()}
+    data = read_json(folder.data)
+    of_class = data.get("pixels", data["counts"]["train"])
     made = write(
         folder.read_recipe(),
         predictor.bundle,
         predictor.network,
-        counts,
+        {split: sum(each.values()) for split, each in data["counts"].items()},
+        list(of_class.values()),
         bundle_path=bundle_path.resolve(),
         file=path.name,
     )
-    lines = sum(1 for line in made.text.splitlines() if line.strip())  # blank ones don't count
+    lines = made.text.count("\n")
     if lines >= MOST_LINES:
         raise InputError(f"the script would have {lines} lines, and a readable one has {MOST_LINES}; keep the bundle")
     write_atomic(path, made.text.encode())

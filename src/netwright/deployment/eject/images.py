@@ -190,7 +190,7 @@ def _augmentations(
     """Return torchvision's transforms of PIL images, those of tensors, and what has no counterpart."""
     early, late, left_out = [], [], []
     for part in augmentation:
-        made = _augmentation(part, transform)
+        made = torchvisions(part, transform)
         if made is None:
             left_out.append(f"the augmentation {part.name}")
         elif made.name == "transforms.RandomErasing":
@@ -204,7 +204,8 @@ def _augmentations(
     return early, late, left_out
 
 
-def _augmentation(part: Any, transform: EvalTransform) -> Call | None:
+def torchvisions(part: Any, transform: EvalTransform) -> Call | None:
+    """Return torchvision's transform for a part of the augmentation; None where it has none."""
     bilinear = Raw("transforms.InterpolationMode.BILINEAR")
     size: Any = transform.image_size[0] if len(set(transform.image_size)) == 1 else transform.image_size
     store: Any = transform.store_size[0] if len(set(transform.store_size)) == 1 else transform.store_size

@@ -1,5 +1,6 @@
 """Criterion, optimizer and schedule as source: torch's own, with the arguments that differ from torch's defaults."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from netwright.config.optimization import (
     CrossEntropy,
     CustomCriterion,
     CustomOptimizer,
-    LrScheduler,
     Muon,
     Optimizer,
 )
@@ -34,16 +34,16 @@ _NO_ARGUMENTS = ("name", "groups", "stage_lr_factor")
 
 @dataclass
 class LearningCode:
-    """Lines inside of train(): criterion, optimizer and schedule, `every` batch or epoch; and what is left out."""
+    """Lines inside of train(): criterion, optimizer and schedule, `every` step or epoch; and what is left out."""
 
     build: list[str]
     every: str = ""
     left_out: list[str] = field(default_factory=list)
-    functions: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
 
 
 def learning_code(
-    recipe: Recipe, class_counts: list[int], *, all_trainable: bool, criterion: list[str] | None = None
+    recipe: Recipe, class_counts: Sequence[int], *, all_trainable: bool, criterion: list[str] | None = None
 ) -> LearningCode:
     """Write them; `criterion` are its lines where they are not those of classes. Raises InputError for the user's own
     criterion or optimizer."""
@@ -52,12 +52,12 @@ def learning_code(
     made = LearningCode(_criterion(recipe.criterion, class_counts) if criterion is None else criterion)
     lr, lines = _optimizer(recipe.optimizer, made, all_trainable)
     made.build += lines
-    made.build += _schedule(recipe.lr_scheduler, lr, made)
+    made.build += _schedule(recipe, lr, made)
     made.left_out += _left_out(recipe)
     return made
 
 
-def _criterion(criterion: Criterion, class_counts: list[int]) -> list[str]:
+def _criterion(criterion: Criterion, class_counts: Sequence[int]) -> list[str]:
     name = CRITERIA[str(getattr(criterion, "name"))]  # noqa: B009
     lines: list[str] = []
     keywords: dict[str, Any] = {}
@@ -81,13 +81,13 @@ def _criterion(criterion: Criterion, class_counts: list[int]) -> list[str]:
     return [*lines, *call(f"nn.{name}", **keywords).lines(4, "criterion = ")]
 
 
-def weights_of(criterion: Criterion, class_counts: list[int]) -> tuple[float, ...] | None:
+def weights_of(criterion: Criterion, class_counts: Sequence[int]) -> tuple[float, ...] | None:
     """Return the weights of the classes in the criterion; balanced ones by train's counts of each."""
     weights = getattr(criterion, "class_weights", None)
     if weights != "balanced":
         return None if weights is None else tuple(weights)
     mean = sum(class_counts) / len(class_counts)
-    return tuple(round(mean / count, 6) if count else 1.0 for count in class_counts)
+    return tuple(float(f"{mean / count:.4g}") if count else 1.0 for count in class_counts)
 
 
 def _optimizer(optimizer: Optimizer, made: LearningCode, all_trainable: bool) -> tuple[float, list[str]]:
@@ -107,29 +107,32 @@ def _optimizer(optimizer: Optimizer, made: LearningCode, all_trainable: bool) ->
     if optimizer.groups:
         made.left_out.append("the groups of parameters with an lr or weight decay of their own")
     if all_trainable:
-        line = call(f"torch.optim.{name}", Raw("model.parameters()"), lr=lr, **arguments)
+        line = call(f"optim.{name}", Raw("model.parameters()"), lr=lr, **arguments)
         return lr, line.lines(4, "optimizer = ")
-    line = call(f"torch.optim.{name}", Raw("trainable"), lr=lr, **arguments)
+    line = call(f"optim.{name}", Raw("trainable"), lr=lr, **arguments)
     return lr, ["    trainable = [p for p in model.parameters() if p.requires_grad]", *line.lines(4, "optimizer = ")]
 
 
-def _schedule(scheduler: LrScheduler, lr: float, made: LearningCode) -> list[str]:
+def _schedule(recipe: Recipe, lr: float, made: LearningCode) -> list[str]:
     """Return the lines of the schedule, and note when it steps."""
+    scheduler, accumulation = recipe.lr_scheduler, recipe.training.accumulation_steps
     if isinstance(scheduler, Constant) and not scheduler.warmup_steps:
         return []
     wanted: Any = scheduler
-    space = "torch.optim.lr_scheduler"
-    steps = Raw("EPOCHS * len(train_loader)")
+    space = "optim.lr_scheduler"
+    per_epoch = "len(train_loader)" if accumulation == 1 else f"-(-len(train_loader) // {accumulation})"
     warmup = scheduler.warmup_steps if scheduler.warmup_steps > 1 else 0
-    rest = Raw(f"{steps} - {warmup}") if warmup else steps
-    made.every = "batch"
+    counted = [f"    steps = EPOCHS * {per_epoch}" + (f" - {warmup}" if warmup else "")]
+    steps = Raw("steps")
+    made.every = "step"
     optimizer = Raw("optimizer")
     match wanted.name:
         case "plateau":
             made.every = "epoch"
             if warmup:
                 made.left_out.append("the warm-up of the learning rate")
-            arguments = {"factor": wanted.factor, "patience": wanted.patience, "threshold": wanted.threshold}
+            mode = {} if recipe.training.monitor.endswith("loss") else {"mode": "max"}
+            arguments = {**mode, "factor": wanted.factor, "patience": wanted.patience, "threshold": wanted.threshold}
             return call(f"{space}.ReduceLROnPlateau", optimizer, **arguments).lines(4, "scheduler = ")
         case "one_cycle":
             given = {
@@ -140,33 +143,41 @@ def _schedule(scheduler: LrScheduler, lr: float, made: LearningCode) -> list[str
             others = {name: value for name, (value, torchs) in given.items() if value != torchs}
             main = call(f"{space}.OneCycleLR", optimizer, max_lr=lr, total_steps=steps, **others, cycle_momentum=False)
         case "cosine":
-            main = call(f"{space}.CosineAnnealingLR", optimizer, T_max=rest, eta_min=lr * wanted.final_fraction)
+            main = call(f"{space}.CosineAnnealingLR", optimizer, T_max=steps, eta_min=lr * wanted.final_fraction)
         case "step":
-            size = Raw(f"{wanted.every_epochs} * len(train_loader)")
+            counted = []
+            size = Raw(f"{wanted.every_epochs} * {per_epoch}")
             main = call(f"{space}.StepLR", optimizer, step_size=size, gamma=wanted.gamma)
         case "linear":
-            if wanted.up_fraction == 0 and wanted.final_fraction == 0:
-                factor = f"lambda step: 1 - step / ({rest})"
+            if not (warmup or wanted.up_fraction or wanted.final_fraction):
+                factor = "lambda step: 1 - step / steps"
             else:
-                made.functions.append(_triangle(wanted))
-                factor = f"lambda step: lr_factor(step / ({rest}))"
+                made.imports += ["import numpy as np"]
+                factor = f"lambda step: np.interp(step, {_corners(wanted, warmup)})"
+                counted, warmup = [f"    steps = EPOCHS * {per_epoch}"], 0
             main = call(f"{space}.LambdaLR", optimizer, Raw(factor))
         case _:
+            counted = []
             main = call(f"{space}.ConstantLR", optimizer, factor=1.0)
     if not warmup:
-        return main.lines(4, "scheduler = ")
-    up = call(f"{space}.LinearLR", optimizer, start_factor=1 / warmup, total_iters=warmup - 1)
-    both = call(f"{space}.SequentialLR", optimizer, [Raw("warmup"), Raw("main")], milestones=[warmup])
-    return [*up.lines(4, "warmup = "), *main.lines(4, "main = "), *both.lines(4, "scheduler = ")]
+        return counted + main.lines(4, "scheduler = ")
+    up = call(f"{space}.LinearLR", optimizer, start_factor=Raw(f"1 / {warmup}"), total_iters=warmup - 1)
+    both = call(f"{space}.SequentialLR", optimizer, [Raw("warmup"), Raw("main")], [warmup])
+    return [*counted, *up.lines(4, "warmup = "), *main.lines(4, "main = "), *both.lines(4, "scheduler = ")]
 
 
-def _triangle(scheduler: Any) -> str:
-    start, up, final = scheduler.start_fraction, scheduler.up_fraction, scheduler.final_fraction
-    lines = ["def lr_factor(done):", '    """Straight lines: up, then down, by the share of all steps that is done."""']
-    if up:
-        lines += [f"    if done < {up}:", f"        return {start} + {1 - start} * done / {up}"]
-    lines.append(f"    return 1 - {1 - final} * min((done - {up}) / {1 - up}, 1.0)")
-    return "\n".join(lines) + "\n"
+def _corners(scheduler: Any, warmup: int) -> str:
+    """Return the corners of the straight lines: steps, and factors of the lr there."""
+    places: list[str] = ["steps"]
+    factors: list[Any] = [scheduler.final_fraction]
+    if warmup:
+        places, factors = ["0", f"{warmup - 1}", f"{warmup}", *places], [f"1 / {warmup}", 1, 1, *factors]
+    elif scheduler.up_fraction:
+        places = ["0", f"{scheduler.up_fraction} * steps", *places]
+        factors = [scheduler.start_fraction, 1, *factors]
+    else:
+        places, factors = ["0", *places], [1, *factors]
+    return f"[{', '.join(places)}], [{', '.join(map(str, factors))}]"
 
 
 def _left_out(recipe: Recipe) -> list[str]:

@@ -1,5 +1,6 @@
 """The whole script: what is written where, from a run's recipe, bundle and counts."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -13,18 +14,24 @@ from netwright.deployment.eject.code import WIDTH, Call, text
 from netwright.deployment.eject.images import DataCode, data_code, transform_code
 from netwright.deployment.eject.learning import learning_code
 from netwright.deployment.eject.network import network_code
-from netwright.deployment.eject.template import Ejected, rendered
+from netwright.deployment.eject.template import Ejected, rendered, said_left_out
 from netwright.deployment.eject.torchvision_network import place
 from netwright.errors import InputError
 from netwright.models.backbone import find_head
 
-MOST_LINES = 200
-
 
 def write_script(
-    recipe: Recipe, bundle: Bundle, network: nn.Module, counts: dict[str, list[int]], *, bundle_path: Path, file: str
+    recipe: Recipe,
+    bundle: Bundle,
+    network: nn.Module,
+    sizes: Mapping[str, int],
+    class_counts: Sequence[int],
+    *,
+    bundle_path: Path,
+    file: str,
 ) -> Ejected:
-    """Write a run as one script; `counts` are images a class by split, `file` is what the script will be called.
+    """Write a run as one script; `sizes` says how many images each split has, `class_counts` how many of train each
+    class, `file` is what the script will be called.
 
     Raises InputError for parts that plain PyTorch has no short words for."""
     made_network = network_code(bundle.model, network, bundle.image_size, bundle.task.num_outputs)
@@ -32,22 +39,20 @@ def write_script(
     transforms, without = transform_code(bundle.transform, recipe.augmentation)
     head = find_head(network).paths if recipe.training.freeze == "backbone" else ()
     partly = bool(head) or "requires_grad_(False)" in "".join(made_network.build)
-    learning = learning_code(recipe, counts["train"], all_trainable=not partly)
+    learning = learning_code(recipe, class_counts, all_trainable=not partly)
     begun = made_network.unpublished
     versioned = type(network).__name__ == "MNASNet"
     is_frozen = bool(head) and recipe.training.unfreeze is None and not versioned
     random = [f"the first weights are random (the run began with {begun!r})"] if begun and not is_frozen else []
     left_out = [*without, *made_network.left_out, *random, *learning.left_out]
-    sizes = {split: sum(each) for split, each in counts.items()}
     values: dict[str, Any] = {
         "title": f"{bundle.model.name} on {bundle.data.get('name', 'images')}",
         "file": file,
         "weights_file": "weights.pt",
-        "left_out": left_out,
+        "left_out": said_left_out(left_out),
         "constants": "\n".join(_constants(recipe, bundle, bundle_path, made_network.names)),
         "transforms": "\n".join(transforms),
         "classes": [*made_data.classes, *made_network.classes],
-        "functions": learning.functions,
         "data": "\n".join(made_data.build),
         "splits": "\n".join(_splits(made_data, sizes)),
         "network": "\n".join(made_network.build),
@@ -71,7 +76,7 @@ def write_script(
         "accumulation": recipe.training.accumulation_steps,
         "clip_norm": recipe.training.clip_norm,
     }
-    imports = [*made_network.imports, *made_data.imports, *_always(sizes, made_data)]
+    imports = [*made_network.imports, *made_data.imports, *learning.imports, *_always(sizes, made_data)]
     values["standard_imports"], values["imports"] = _sorted_imports(imports)
     return Ejected(rendered("script.py.jinja", values), tuple(left_out))
 
@@ -82,9 +87,13 @@ def _prefixes(head: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else Call("", names).line()
 
 
-def _always(sizes: dict[str, int], data: DataCode) -> list[str]:
+def _always(sizes: Mapping[str, int], data: DataCode) -> list[str]:
     lines = ["import sys", "import torch", "from PIL import Image, ImageOps"]
-    lines += ["from safetensors.torch import load_file", "from torch import nn", "from torchvision import transforms"]
+    lines += [
+        "from safetensors.torch import load_file",
+        "from torch import nn, optim",
+        "from torchvision import transforms",
+    ]
     classes = ["DataLoader"] + (["Dataset"] if data.classes else [])
     subset = any("Subset(" in line for line in [*data.build, *_splits(data, sizes)])
     return [*lines, f"from torch.utils.data import {', '.join(classes + (['Subset'] if subset else []))}"]
@@ -130,7 +139,7 @@ def _constants(recipe: Recipe, bundle: Bundle, bundle_path: Path, names: dict[st
     return lines
 
 
-def _splits(data: DataCode, sizes: dict[str, int]) -> list[str]:
+def _splits(data: DataCode, sizes: Mapping[str, int]) -> list[str]:
     """Return the lines that open what is given and cut the rest, as many images as the run had, drawn at random."""
     given = "all" if data.given == ("all",) else "train"
     cut = [split for split in ("test", "val") if split in sizes and split not in data.given]
@@ -156,7 +165,7 @@ def _splits(data: DataCode, sizes: dict[str, int]) -> list[str]:
     ]
 
 
-def _loaders(sizes: dict[str, int], recipe: Recipe) -> list[str]:
+def _loaders(sizes: Mapping[str, int], recipe: Recipe) -> list[str]:
     alone = sizes["train"] % recipe.training.batch_size == 1
     last = ["drop_last=True"] if alone else []  # batch norm has no variance of one image
     parts = ('splits["train"]', "batch_size=BATCH_SIZE", "shuffle=True", *last)
@@ -183,7 +192,7 @@ def _judged(recipe: Recipe, bundle: Bundle, has_val: bool) -> dict[str, Any]:
 
 
 def _epoch_call(every: str) -> list[str]:
-    parts = ("model", "train_loader", "criterion", "optimizer", *(["scheduler"] if every == "batch" else []))
+    parts = ("model", "train_loader", "criterion", "optimizer", *(["scheduler"] if every == "step" else []))
     return Call("run_epoch", parts).lines(8, "train_loss, train_accuracy = ")
 
 

@@ -23,7 +23,7 @@ def torchvision_code(
     arguments: dict[str, Any] = {"dropout": model.dropout} if isinstance(model, AlexNet) else {}
     if isinstance(model, TorchvisionModel):
         arguments = {**fixed_arguments(name, image_size), **model.arguments}
-    if _is_published(model) and "aux_logits" not in arguments:
+    if is_published(name, model.weights) and "aux_logits" not in arguments:
         made.pretrained = "DEFAULT" if model.weights == "default" else model.weights
         shown = ("weights=weights",)
         plain = torchvision.models.get_model(name, weights=None, **arguments)
@@ -40,12 +40,13 @@ def torchvision_code(
     return made
 
 
-def _is_published(model: AlexNet | TorchvisionModel) -> bool:
+def is_published(name: str, weights: str) -> bool:
+    """Say whether torchvision has such weights for its network `name`."""
     try:
-        known = [weights.name for weights in torchvision.models.get_model_weights(model.name)]
+        known = [each.name for each in torchvision.models.get_model_weights(name)]
     except ValueError:
         return False
-    return model.weights == "default" or model.weights in known
+    return weights == "default" or weights in known
 
 
 def _changes(path: str, ours: nn.Module, theirs: nn.Module, made: NetworkCode) -> list[str]:
