@@ -173,6 +173,7 @@ def test_the_report_shows_the_worst_images_first(run: Any) -> None:
     shown = [float(score) for score in re.findall(r'<span class="said">([01]\.\d+)</span> <span class="soft', page)]
     assert shown[: len(scores)] == pytest.approx(sorted(scores.tolist()), abs=0.001)
     assert "background is left clear" in page
+    assert re.search(r'fill="none" stroke=[^>]+></svg> (<bdi[^>]*>)?background(</bdi>)? \(left clear\)', page)
     assert re.search(r'<rect [^>]*fill="#e69f00"/></svg> <bdi[^>]*>foreground|fill="#e69f00"/></svg> foreground', page)
     widths = re.findall(r'width="(\d+)" height="240" alt="The image [^"]+, its mask', page)  # 5 times 48
     assert widths and {int(width) for width in widths} == {3 * 240 + 2 * 4}

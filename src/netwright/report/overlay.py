@@ -1,5 +1,6 @@
 """Masks over images: each class in its colour, the first one left clear."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,17 @@ _COLOURS = (
     *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)),
     *((140, 90, 0), (30, 90, 130), (0, 90, 60), (150, 140, 20), (110, 60, 140), (130, 40, 0), (120, 60, 90)),
 )
+_WORDS = (
+    *("orange", "sky blue", "green", "yellow", "blue", "vermilion", "pink"),
+    *("brown", "dark blue", "dark green", "olive", "violet", "dark red", "plum"),
+)
+
+
+def legend(class_names: Sequence[str]) -> str:
+    """Say which class has which colour in overlays, the first 14 at most."""
+    shown = [f"{name} {_WORDS[(place - 1) % len(_WORDS)]}" for place, name in enumerate(class_names[1:], start=1)]
+    more = ["…"] if len(shown) > len(_WORDS) else []
+    return ", ".join([f"{class_names[0]} is left clear", *shown[: len(_WORDS)], *more])
 
 
 def colour_of(place: int) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from netwright.deployment.prediction import ANSWERING, MaskPrediction
 from netwright.deployment.predictor import Predictor
 from netwright.errors import DataError, InputError
 from netwright.files.atomic import write_atomic
-from netwright.report.overlay import overlay
+from netwright.report.overlay import legend, overlay
 from netwright.workflows.png import png_bytes
 
 OVERLAYS = "overlays"
@@ -26,11 +26,13 @@ def predict_masks(
     """Yield one mapping a picture: source, each class's share of its pixels, and the `mask` and `overlay` that were
     written, where `names` has the masks' files (see `mask_files`); or an error.
 
-    A mask is a PNG with the number of its class in each pixel, shown in the classes' colours. `tell` gets, once, what
-    a user should know of masks made of tiles."""
+    A mask is a PNG with the number of its class in each pixel, shown in the classes' colours. `tell` gets, once, which
+    colour is which class in overlays, and what a user should know of masks made of tiles."""
     made = MaskPredictor(predictor)
     classes = predictor.bundle.task.class_names
     told = False
+    if names is not None:
+        tell(f"colours of the overlays: {legend(classes)}")
     for source in files:
         try:
             pixels = made.picture(Path(source))

@@ -18,7 +18,7 @@ export async function show(prediction, given) {
   const [name, share] = every.slice(1).sort((one, other) => other[1] - one[1])[0] || every[0];
   at("label").textContent = share > 0 ? `${percent(share)} ${name}` : `Nothing but ${first}`;
   at("sure").textContent = `of ${number(prediction.width)} × ${number(prediction.height)} pixels`;
-  drawBars(every, "Share of the pixels and colour of each class", given.model.colours);
+  drawBars(every, `Share of the pixels and colour of each class; ${first} is left clear`, given.model.colours);
   at("more").hidden = true;
   at("mask").setAttribute("aria-label", `Mask: ${every.map(([each, part]) => `${each} ${percent(part)}`).join(", ")}`);
   await drawMask(prediction.mask);
