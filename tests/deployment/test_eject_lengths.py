@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from netwright.config.optimization import CRITERIA
 from netwright.config.recipe import build_recipe
 from netwright.config.tasks import criteria_for
 from netwright.data.transform import EvalTransform
-from netwright.deployment.bundle import Bundle
+from netwright.deployment.bundle import Bundle, save_bundle
 from netwright.deployment.eject.mask_script import write_mask_script
+from netwright.deployment.eject.script import write_script
 from netwright.models import build_model
+from netwright.tasks.classification import Classification
 from netwright.tasks.segmentation import Segmentation
 
 RUFF = Path(sys.executable).with_name("ruff")
@@ -179,3 +182,27 @@ def test_all_criteria_are_among_the_choices() -> None:
     assert {*CHOICES["criterion"], "custom"} == {
         name for name in CRITERIA.parts if name in criteria_for("segmentation")
     }
+
+
+@pytest.mark.parametrize("number", [10, 100, 1000])
+def test_a_script_of_many_classes(number: int, tmp_path: Path) -> None:
+    names = tuple(f"class number {place}" for place in range(number))
+    (tmp_path / "data" / "train" / names[0]).mkdir(parents=True)
+    mapping = {
+        "data": {"source": str(tmp_path / "data")},
+        "model": "linear",
+        "criterion": {"name": "cross_entropy", "class_weights": "balanced" if number < 1000 else None},
+        "training": {"patience": 3, "clip_norm": 1.0, "accumulation_steps": 2},
+    }
+    recipe = build_recipe({key: {"name": value} if isinstance(value, str) else value for key, value in mapping.items()})
+    network = build_model(recipe.model, in_channels=1, image_size=(8, 8), num_outputs=number, output="logits")
+    transform = EvalTransform(channels=1, image_size=(8, 8), store_size=(8, 8), mean=(0.4,), std=(0.3,))
+    about: dict[str, Any] = {"epoch": 1, "metrics": {}, "data": {"name": "many"}, "temperature": None}
+    bundle = Bundle(recipe.model, 1, (8, 8), Classification(names, "logits", number), transform, **about)
+    save_bundle(tmp_path / "bundle", bundle, network.state_dict())
+    sizes, counts = {"train": 90 * number}, [90 + place for place in range(number)]
+    made = write_script(recipe, bundle, network, sizes, counts, bundle_path=tmp_path / "bundle", file="x.py")
+    assert made.text.count("\n") < 200
+    module = types.ModuleType("script")
+    exec(compile(made.text, "x.py", "exec"), module.__dict__)
+    assert module.CLASSES == list(names)

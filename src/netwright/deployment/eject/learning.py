@@ -18,7 +18,7 @@ from netwright.config.optimization import (
     Optimizer,
 )
 from netwright.config.recipe import Recipe
-from netwright.deployment.eject.code import Raw, call
+from netwright.deployment.eject.code import Call, Raw, call
 from netwright.errors import InputError
 
 CLASSES = {
@@ -63,7 +63,7 @@ def _criterion(criterion: Criterion, class_counts: Sequence[int]) -> list[str]:
     keywords: dict[str, Any] = {}
     weights = weights_of(criterion, class_counts)
     if weights is not None:
-        lines += call("torch.tensor", list(weights), device=Raw("DEVICE")).lines(4, "weights = ")
+        lines += weights_code("weights", weights, indent=4)
         keywords["weight"] = Raw("weights")
     if weights is not None and isinstance(criterion, (Bce, BceWithLogits)):
         binary = "binary_cross_entropy" + ("_with_logits" if isinstance(criterion, BceWithLogits) else "")
@@ -79,6 +79,15 @@ def _criterion(criterion: Criterion, class_counts: Sequence[int]) -> list[str]:
     if isinstance(criterion, CrossEntropy) and criterion.label_smoothing:
         keywords["label_smoothing"] = criterion.label_smoothing
     return [*lines, *call(f"nn.{name}", **keywords).lines(4, "criterion = ")]
+
+
+def weights_code(name: str, weights: Sequence[float], indent: int = 0) -> list[str]:
+    """Write a tensor of the weights on DEVICE; of many classes first a list of them, which may be laid out densely."""
+    made = call("torch.tensor", list(weights), device=Raw("DEVICE")).lines(indent, f"{name} = ")
+    if len(made) == 1:
+        return made
+    of_list = Call("", tuple(map(repr, weights)), "[]").lines(indent, f"{name} = ")
+    return [*of_list, f"{' ' * indent}{name} = torch.tensor({name}, device=DEVICE)"]
 
 
 def weights_of(criterion: Criterion, class_counts: Sequence[int]) -> tuple[float, ...] | None:

@@ -10,8 +10,8 @@ from netwright.config.models import Unet
 from netwright.config.recipe import Recipe
 from netwright.data.transform import EvalTransform
 from netwright.deployment.bundle import Bundle
-from netwright.deployment.eject.code import Call, Raw, call, text
-from netwright.deployment.eject.learning import learning_code, weights_of
+from netwright.deployment.eject.code import Call, text
+from netwright.deployment.eject.learning import learning_code, weights_code, weights_of
 from netwright.deployment.eject.mask_criterion import criterion_code
 from netwright.deployment.eject.mask_data import (
     MaskFolders,
@@ -160,16 +160,8 @@ def _constants(
     lines += ['DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")']
     lines += ["IGNORED = 255  # in place of a class: neither trained on nor judged"]
     if weights is not None:
-        lines += _class_weights(list(weights))
+        lines += weights_code("CLASS_WEIGHTS", weights)
     return lines
-
-
-def _class_weights(weights: list[float]) -> list[str]:
-    made = call("torch.tensor", weights, device=Raw("DEVICE")).lines(0, "CLASS_WEIGHTS = ")
-    if len(made) == 1:
-        return made
-    of_list = Call("", tuple(map(repr, weights)), "[]").lines(0, "CLASS_WEIGHTS = ")
-    return [*of_list, "CLASS_WEIGHTS = torch.tensor(CLASS_WEIGHTS, device=DEVICE)"]
 
 
 def _up(model: Unet, encoder: EncoderCode | None) -> str:

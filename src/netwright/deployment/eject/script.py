@@ -19,6 +19,8 @@ from netwright.deployment.eject.torchvision_network import place
 from netwright.errors import InputError
 from netwright.models.backbone import find_head
 
+_MOST_NAMES = 1000  # characters of class names; more of them are read from the bundle
+
 
 def write_script(
     recipe: Recipe,
@@ -48,7 +50,6 @@ def write_script(
     values: dict[str, Any] = {
         "title": f"{bundle.model.name} on {bundle.data.get('name', 'images')}",
         "file": file,
-        "weights_file": "weights.pt",
         "left_out": said_left_out(left_out),
         "constants": "\n".join(_constants(recipe, bundle, bundle_path, made_network.names)),
         "transforms": "\n".join(transforms),
@@ -76,7 +77,8 @@ def write_script(
         "accumulation": recipe.training.accumulation_steps,
         "clip_norm": recipe.training.clip_norm,
     }
-    imports = [*made_network.imports, *made_data.imports, *learning.imports, *_always(sizes, made_data)]
+    in_bundle = ["import json", "from pathlib import Path"] if "json.loads" in values["constants"] else []
+    imports = [*in_bundle, *made_network.imports, *made_data.imports, *learning.imports, *_always(sizes, made_data)]
     values["standard_imports"], values["imports"] = _sorted_imports(imports)
     return Ejected(rendered("script.py.jinja", values), tuple(left_out))
 
@@ -112,7 +114,7 @@ def _sorted_imports(lines: list[str]) -> tuple[list[str], list[str]]:
     every = [(0, line.split()[1].lower(), line) for line in plain]
     for module, found in names.items():
         every.append((1, module.lower(), f"from {module} import {', '.join(sorted(found))}"))
-    standard = ("collections", "sys")
+    standard = ("collections", "json", "pathlib", "sys")
     groups = ([], [])  # type: tuple[list[str], list[str]]
     for _, module, line in sorted(every):
         groups[module not in standard].append(line)
@@ -120,12 +122,17 @@ def _sorted_imports(lines: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _constants(recipe: Recipe, bundle: Bundle, bundle_path: Path, names: dict[str, str]) -> list[str]:
-    lines = Call("", tuple(text(name) for name in bundle.task.class_names), "[]").lines(0, "CLASSES = ")
+    of_class = tuple(text(name) for name in bundle.task.class_names)
+    in_bundle = sum(map(len, of_class)) > _MOST_NAMES
+    lines = [] if in_bundle else Call("", of_class, "[]").lines(0, "CLASSES = ")
     if recipe.data.source != "digits":
         root = recipe.data.source if Path(recipe.data.source).exists() else (recipe.data.root or "data")
         lines.append(f"ROOT = {text(str(Path(root)))}")
     # one line each, whatever their length: the script is as long in every folder
-    lines += [f"BUNDLE = {text(str(bundle_path))}", 'WEIGHTS = "weights.pt"']
+    lines += [f"BUNDLE = {text(str(bundle_path))}"]
+    if in_bundle:
+        lines += ['CLASSES = json.loads(Path(BUNDLE, "bundle.json").read_text())["class_names"]']
+    lines += ['WEIGHTS = "weights.pt"']
     training = recipe.training
     lines.append(f"EPOCHS, BATCH_SIZE, SEED = {training.epochs}, {training.batch_size}, {training.seed}")
     if bundle.temperature is not None:
