@@ -182,6 +182,26 @@ def test_other_parts_too(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert any(not torch.equal(trained[key], before[key]) for key in before)
 
 
+@pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "min"), ("val_accuracy", "max")])
+def test_plateau_waits_for_what_is_watched(
+    monitor: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {"epochs": 1, "monitor": monitor}
+    mapping = {"data": {"source": "digits"}, "model": {"name": "linear"}, "lr_scheduler": {"name": "plateau"}}
+    script: Any = run_script(script_of(build_recipe({**mapping, "training": training}), tmp_path))
+    made = []
+
+    class Recorded(torch.optim.lr_scheduler.ReduceLROnPlateau):
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            made.append(self.mode)
+
+    monkeypatch.setattr(torch.optim.lr_scheduler, "ReduceLROnPlateau", Recorded)
+    monkeypatch.chdir(tmp_path)
+    script.train()
+    assert made == [mode]
+
+
 @pytest.mark.parametrize("name", ["bce", "bce_with_logits"])
 def test_the_weights_of_two_classes_are_the_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its criterion, caught where training begins, against ours."""
