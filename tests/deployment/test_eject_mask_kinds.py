@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "runtime": {"threads": 1, "device": "cpu", "precision": "fp32", "trial": False},
     "quiet": True,
 }
+LARGE = ("densenet121", "convnext_tiny", "vgg11")  # 5 to 8 s each
 
 
 def draw(folder: Path, number: int, sizes: list[tuple[int, int]], seed: int = 3) -> None:
@@ -126,7 +127,10 @@ def test_folders_of_splits(inside: str, tmp_path: Path, monkeypatch: pytest.Monk
     check_training(plain)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "densenet121", "convnext_tiny", "vgg11"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "mobilenet_v2", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)],
+)
 def test_an_encoder_of_torchvisions(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path / "data", 10, [(64, 64)])
     model = {"name": "unet", "width": 4, "encoder": name, "up": "bilinear" if name == "mobilenet_v2" else "transposed"}
